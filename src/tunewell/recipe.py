@@ -1,0 +1,320 @@
+"""The recipe: one experiment, whole. Each field has a type, a default, and beneath it the sentence that documents it.
+
+A recipe is a YAML file. `load_recipe` reads it, applies `--set section.key=value`, and reports every mistake at once.
+"""
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from tunewell.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of the recipe: unknown keys are errors, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Ratio(Section):
+    """Shares of the two pools, by rows. `open: 1, domain: 3` is one open row beside three domain rows."""
+
+    open: Annotated[float, Field(ge=0)] = 1
+    """Share of general instruction rows."""
+    domain: Annotated[float, Field(gt=0)] = 3
+    """Share of domain rows."""
+
+
+class Turns(Section):
+    """Shares of single-turn and multi-turn rows within each pool."""
+
+    single: Annotated[float, Field(ge=0)]
+    """Share of rows in which the user speaks once."""
+    multi: Annotated[float, Field(ge=0)]
+    """Share of rows in which the user speaks more than once."""
+
+
+class Data(Section):
+    """What is read, and in which proportion it is mixed. Paths are files, folders or globs, relative to the recipe."""
+
+    domain: list[str] = []
+    """Question-answer logs and documents of your field."""
+    open: list[str] = []
+    """General instruction data, the guard against forgetting."""
+    test: list[str] = []
+    """Test items (`seen`, `paraphrase`, `unseen`). Without any, families are held out of the domain rows."""
+    ratio: Ratio = Ratio()
+    """Rows of open data beside rows of domain data."""
+    turns: Turns | None = None
+    """Single-turn beside multi-turn rows in each pool. Unset: as they come."""
+    when_short: Literal["shrink", "repeat", "fail"] = "shrink"
+    """What happens when a pool is too small for the ratio: take less of the other, repeat rows, or stop."""
+    holdout: Share = 0.1
+    """Share of domain families kept out of training as test items when `test` is empty."""
+
+
+class Collect(Section):
+    """Reading of files into examples."""
+
+    on_error: Literal["stop", "drop"] = "stop"
+    """What happens on a broken row: stop before training, or leave it out with its reason on disk."""
+
+
+class Generate(Section):
+    """Rows that a model writes."""
+
+    replay: NotNegative = 0
+    """How many general prompts the base model answers itself; the answers become open data. 0 turns it off."""
+    replay_prompts: list[str] = []
+    """Text files with one prompt a line. Unset: the bundled prompts in the languages of the domain rows."""
+    max_new_tokens: Positive = 96
+    """Longest generated answer, in tokens. A longer one is left out, never cut."""
+
+
+class Clean(Section):
+    """What is dropped before mixing. Every dropped row is kept on disk with its reason."""
+
+    min_chars: NotNegative = 2
+    """Shortest question and answer, in characters."""
+    max_chars: Positive = 8000
+    """Longest question or answer, in characters."""
+    languages: list[Literal["en", "zh"]] = []
+    """Languages to keep. Unset: all."""
+    blacklist: bool = True
+    """Drop questions that ask for what a text model cannot do (pictures, sound, charts)."""
+    duplicates: bool = True
+    """Drop rows whose question and answer occurred before."""
+    contradictions: bool = True
+    """Drop every row of a question that stands there with different answers."""
+    control_tokens: bool = True
+    """Drop rows whose text holds control tokens of a chat format, such as `<|im_end|>`."""
+    contamination: bool = True
+    """Drop rows whose question is that of a paraphrase or unseen test item, or nearly."""
+    novelty: Share = 0.7
+    """Drop a question whose ROUGE-L F1 with an earlier kept one is above this. 1 turns it off."""
+
+
+class Train(Section):
+    """How the base model is adapted."""
+
+    method: Literal["lora"] = "lora"
+    """How weights are changed."""
+    rank: Positive = 16
+    """LoRA rank."""
+    alpha: Positive = 32
+    """LoRA scale: the update is multiplied by alpha / rank."""
+    targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Layers that get an adapter: all linear layers but the output head, or a list of module names."""
+    start: Literal["base"] = "base"
+    """What training starts from."""
+    epochs: Annotated[float, Field(gt=0)] = 3
+    """Passes over the mixed rows."""
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4
+    """Peak learning rate; it warms up over the first steps and falls to zero along a cosine."""
+    warmup: Share = 0.05
+    """Share of steps over which the learning rate warms up."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """AdamW weight decay."""
+    context: Annotated[int, Field(ge=16)] = 512
+    """Longest example in tokens. A longer one is left out, and listed."""
+    batch_tokens: Positive = 1024
+    """Tokens in one step; examples are laid end to end, without padding."""
+    save_every: Positive = 25
+    """Steps between checkpoints."""
+
+
+class Evaluate(Section):
+    """What base and tuned model are asked."""
+
+    items: Positive = 300
+    """Most test items per slice (`seen`, `paraphrase`, `unseen`)."""
+    max_new_tokens: Positive = 96
+    """Longest answer, in tokens. How many were cut there is counted."""
+    batch: Positive = 48
+    """Answers decoded at once."""
+    brittleness: NotNegative = 20
+    """Questions asked in each of the prompt shells. 0 turns the probe off."""
+    constraints: NotNegative = 60
+    """Questions asked with an added instruction that code can check. 0 turns the probe off."""
+    leakage: NotNegative = 100
+    """General and near-miss prompts checked for domain answers. 0 turns the probe off."""
+    retention: NotNegative = 300
+    """Retention items, scored by the likelihood of each choice. 0 turns the suite off."""
+
+
+class Gate(Section):
+    """The largest loss that still passes, for each claim; the gain that the domain must show is any above zero."""
+
+    retention: Share = 0.05
+    """Retention: largest relative loss of the probability of the right choice."""
+    brittleness: Share = 0.05
+    """Prompt brittleness: largest growth of the drop under other prompts, in ROUGE-L points of 1."""
+    constraints: Share = 0.1
+    """Added constraints: largest relative loss of the share that is followed."""
+    leakage: Share = 0.05
+    """Scene leakage: largest growth of the share of general prompts that get domain answers."""
+    gap: Share = 0.2
+    """Seen/unseen gap: largest growth, in ROUGE-L points of 1."""
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    """Confidence level of every interval."""
+
+
+class Report(Section):
+    """The page that answers the question the run was made for."""
+
+    title: str = ""
+    """Title of the report. Unset: the recipe's name."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the report."""
+
+
+class Recipe(Section):
+    """One experiment: model, data, cleaning, mixture, training, evaluation, gate."""
+
+    model: str = "smollm2-135m"
+    """Base model: `smollm2-135m` (embedded), a folder in Hugging Face form, or a hub id."""
+    template: Literal["auto"] = "auto"
+    """Prompt format: `auto` takes the tokenizer's own chat template."""
+    seed: NotNegative = 0
+    """Seed of everything that is drawn at random."""
+    data: Data = Data()
+    """What is read, and in which proportion."""
+    collect: Collect = Collect()
+    """Reading."""
+    generate: Generate = Generate()
+    """Generation."""
+    clean: Clean = Clean()
+    """Cleaning."""
+    train: Train = Train()
+    """Training."""
+    evaluate: Evaluate = Evaluate()
+    """Evaluation."""
+    gate: Gate = Gate()
+    """Gate."""
+    report: Report = Report()
+    """Report."""
+
+    def part(self, *keys: str) -> "Recipe":
+        """A view of the recipe that holds only these top-level keys; reading any other is an AttributeError.
+
+        A stage is given its part, so that what it reads and what decides whether it is skipped cannot differ.
+        """
+        return cast(Recipe, SimpleNamespace(**{key: getattr(self, key) for key in keys}))
+
+    def values(self, *keys: str) -> dict[str, Any]:
+        """The JSON values under these top-level keys."""
+        return self.model_dump(mode="json", include=set(keys))
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe, apply overrides such as `train.epochs=2`, and make its paths absolute.
+
+    Raises `RecipeError` with every problem at once, each as `section.key: what, allowed, did you mean`.
+    """
+    values = _read_yaml(path)
+    for override in overrides:
+        _apply_override(values, override, where=str(path))
+    return recipe_from_values(values, where=str(path), folder=path.parent)
+
+
+def recipe_from_values(values: Mapping[str, Any], *, where: str, folder: Path) -> Recipe:
+    """Check values against the schema and resolve relative paths against `folder`. Raises `RecipeError`."""
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = {_location(details): _explain(details) for details in error.errors()}
+        raise RecipeError(list(problems.values()), where=where, hint="docs/recipe.md lists every key with its default") from None
+    return _with_absolute_paths(recipe, folder.resolve())
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON schema of a recipe, for editors."""
+    return Recipe.model_json_schema()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(["there is no such file"], where=str(path), hint="`tunewell init DIR` writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError([f"cannot be read: {error}"], where=str(path)) from None
+    except yaml.YAMLError as error:
+        raise RecipeError([f"is not YAML: {' '.join(str(error).split())}"], where=str(path)) from None
+    if not isinstance(values, dict):
+        raise RecipeError(["holds no keys"], where=str(path), hint="`tunewell init DIR` writes one to start from")
+    return values
+
+
+def _apply_override(values: dict[str, Any], override: str, *, where: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator:
+        raise RecipeError([f"--set {override}: expected section.key=value"], where=where)
+    *sections, last = key.strip().split(".")
+    target = values
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise RecipeError([f"--set {override}: `{section}` is not a section"], where=where)
+        target = inner
+    target[last] = yaml.safe_load(text)
+
+
+def _location(details: ErrorDetails) -> str:
+    return ".".join(str(part) for part in details["loc"] if not str(part).startswith(("literal[", "list[")))
+
+
+def _explain(details: ErrorDetails) -> str:
+    location = details["loc"]
+    name = _location(details)
+    if details["type"] == "missing":
+        return f"{name}: this key is required here"
+    if details["type"] == "extra_forbidden":
+        allowed = _allowed_keys(location[:-1])
+        guess = difflib.get_close_matches(str(location[-1]), allowed, n=1, cutoff=0.5)
+        did_you_mean = f"; did you mean `{guess[0]}`?" if guess else ""
+        return f"{name}: unknown key; allowed: {', '.join(allowed)}{did_you_mean}"
+    given = details["input"]
+    message = details["msg"][0].lower() + details["msg"][1:]
+    if details["type"] == "literal_error":
+        choices = [choice.strip("'") for choice in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")]
+        guess = difflib.get_close_matches(str(given), choices, n=1, cutoff=0.5)
+        message = f"allowed: {', '.join(choices)}" + (f"; did you mean `{guess[0]}`?" if guess else "")
+    return f"{name}: {given!r} is not valid; {message}"
+
+
+def _allowed_keys(location: Iterable[str | int]) -> list[str]:
+    section: type[BaseModel] = Recipe
+    for part in location:
+        annotation = section.model_fields[str(part)].annotation
+        options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        section = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
+    return list(section.model_fields)
+
+
+def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
+    def absolute(paths: list[str]) -> list[str]:
+        return [str(folder / path) for path in paths]
+
+    data = recipe.data
+    return recipe.model_copy(
+        update={
+            "model": str(folder / recipe.model) if (folder / recipe.model).is_dir() else recipe.model,
+            "data": data.model_copy(
+                update={"domain": absolute(data.domain), "open": absolute(data.open), "test": absolute(data.test)}
+            ),
+            "generate": recipe.generate.model_copy(update={"replay_prompts": absolute(recipe.generate.replay_prompts)}),
+        }
+    )

@@ -1,0 +1,27 @@
+"""Files that survive a crash: Parquet shards, atomic writes, hashes, manifests and journals."""
+
+from tunewell.store.files import atomic_folder, atomic_write, friendly_disk_errors, write_json
+from tunewell.store.hashing import digest, file_digest, folder_digest
+from tunewell.store.journal import Journal
+from tunewell.store.manifest import MANIFEST, Manifest
+from tunewell.store.shards import ShardWriter, count_rows, read_documents, read_dropped, read_examples, read_results, write_rows
+
+__all__ = [
+    "MANIFEST",
+    "Journal",
+    "Manifest",
+    "ShardWriter",
+    "atomic_folder",
+    "atomic_write",
+    "count_rows",
+    "digest",
+    "file_digest",
+    "folder_digest",
+    "friendly_disk_errors",
+    "read_documents",
+    "read_dropped",
+    "read_examples",
+    "read_results",
+    "write_json",
+    "write_rows",
+]

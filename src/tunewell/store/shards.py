@@ -1,0 +1,118 @@
+"""Records in Parquet shards: `part-00000.parquet`, `part-00001.parquet`, … in one folder, read in that order."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tunewell.errors import DataError
+from tunewell.records import Document, Dropped, Example, Result, row_to_document, row_to_dropped, row_to_example, row_to_result
+from tunewell.store.files import atomic_write
+
+_ROWS_PER_SHARD = 100_000
+_ROWS_PER_GROUP = 2_000
+_Record = TypeVar("_Record")
+
+
+class ShardWriter:
+    """Writes rows of one schema into a folder. Memory holds one row group; a shard gets its name once it is whole on disk."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, *, rows_per_shard: int = _ROWS_PER_SHARD) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._rows_per_shard = rows_per_shard
+        self._buffer: list[Mapping[str, Any]] = []
+        self._shard = ExitStack()
+        self._writer: pq.ParquetWriter | None = None
+        self._shards = 0
+        self.rows = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob("part-*.parquet"):
+            old.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is not None:
+            self._shard.__exit__(kind, error, trace)
+            return
+        self._flush_group()
+        if self.rows == 0:
+            self._open_shard()
+        self._shard.close()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Add one row."""
+        self._buffer.append(row)
+        self.rows += 1
+        if len(self._buffer) == _ROWS_PER_GROUP:
+            self._flush_group()
+        if self.rows % self._rows_per_shard == 0:
+            self._flush_group()
+            self._shard.close()
+            self._writer = None
+
+    def _flush_group(self) -> None:
+        if self._buffer:
+            writer = self._writer or self._open_shard()
+            writer.write_table(pa.Table.from_pylist(self._buffer, schema=self._schema))
+            self._buffer = []
+
+    def _open_shard(self) -> pq.ParquetWriter:
+        temporary = self._shard.enter_context(atomic_write(self._folder / f"part-{self._shards:05d}.parquet"))
+        self._writer = self._shard.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
+        self._shards += 1
+        return self._writer
+
+
+def write_rows(folder: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write all rows into a folder of shards and return how many they were."""
+    with ShardWriter(folder, schema) as writer:
+        for row in rows:
+            writer.write(row)
+    return writer.rows
+
+
+def read_examples(folder: Path) -> Iterator[Example]:
+    """The examples in a folder of shards, one at a time. Raises `DataError` where the folder holds none."""
+    return _read(folder, row_to_example)
+
+
+def read_dropped(folder: Path) -> Iterator[Dropped]:
+    """The dropped examples in a folder of shards."""
+    return _read(folder, row_to_dropped)
+
+
+def read_documents(folder: Path) -> Iterator[Document]:
+    """The document sections in a folder of shards."""
+    return _read(folder, row_to_document)
+
+
+def read_results(folder: Path) -> Iterator[Result]:
+    """The evaluation results in a folder of shards."""
+    return _read(folder, row_to_result)
+
+
+def count_rows(folder: Path) -> int:
+    """How many rows a folder of shards holds, read from the footers alone."""
+    return sum(pq.read_metadata(path).num_rows for path in _shards(folder))
+
+
+def _read(folder: Path, to_record: Callable[[Mapping[str, Any]], _Record]) -> Iterator[_Record]:
+    for path in _shards(folder):
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
+                for row in batch.to_pylist():
+                    yield to_record(row)
+
+
+def _shards(folder: Path) -> list[Path]:
+    paths = sorted(folder.glob("part-*.parquet"))
+    if not paths:
+        raise DataError("no Parquet shards here", where=str(folder), hint="the folder of a finished stage holds part-00000.parquet")
+    return paths
