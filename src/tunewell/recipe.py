@@ -3,6 +3,7 @@
 A recipe is a YAML file. `load_recipe` reads it, applies `--set section.key=value`, and reports every mistake at once.
 """
 
+import copy
 import difflib
 import types
 import typing
@@ -223,10 +224,16 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises `RecipeError` with every problem at once, each as `section.key: what, allowed, did you mean`.
     """
-    values = _read_yaml(path)
-    for override in overrides:
-        _apply_override(values, override, where=str(path))
+    values = with_overrides(_read_yaml(path), overrides, where=str(path))
     return recipe_from_values(values, where=str(path), folder=path.parent)
+
+
+def with_overrides(values: dict[str, Any], overrides: Sequence[str], *, where: str) -> dict[str, Any]:
+    """The values with each `section.key=value` set in them; values are written as in YAML. Raises `RecipeError`."""
+    changed = copy.deepcopy(values)
+    for override in overrides:
+        _apply_override(changed, override, where=where)
+    return changed
 
 
 def recipe_from_values(values: Mapping[str, Any], *, where: str, folder: Path) -> Recipe:
@@ -289,7 +296,9 @@ def _explain(details: ErrorDetails) -> str:
     given = details["input"]
     message = details["msg"][0].lower() + details["msg"][1:]
     if details["type"] == "literal_error":
-        choices = [choice.strip("'") for choice in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")]
+        choices = [
+            choice.strip("'") for choice in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")
+        ]
         guess = difflib.get_close_matches(str(given), choices, n=1, cutoff=0.5)
         message = f"allowed: {', '.join(choices)}" + (f"; did you mean `{guess[0]}`?" if guess else "")
     return f"{name}: {given!r} is not valid; {message}"

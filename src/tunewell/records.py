@@ -147,7 +147,9 @@ def content_id(messages: Sequence[Message]) -> str:
 
 
 _MESSAGE = pa.struct([("role", pa.string()), ("content", pa.string())])
-_ORIGIN = pa.struct([("path", pa.string()), ("row", pa.int64()), ("heading", pa.string()), ("start", pa.int64()), ("end", pa.int64())])
+_ORIGIN = pa.struct(
+    [("path", pa.string()), ("row", pa.int64()), ("heading", pa.string()), ("start", pa.int64()), ("end", pa.int64())]
+)
 
 EXAMPLE_SCHEMA = pa.schema(
     [

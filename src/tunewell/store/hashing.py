@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,19 @@ def file_digest(path: Path) -> str:
         return _read_and_hash(path)
 
 
-def folder_digest(folder: Path) -> str:
-    """32 hex digits of the hash of the names and contents of all files below a folder, hidden ones left out."""
+def folder_digest(folder: Path, *, without: Collection[str] = ()) -> str:
+    """32 hex digits of the hash of the names and contents of all files below a folder.
+
+    Hidden files are left out, and the files and folders named in `without` that lie in the folder itself.
+    """
     names = sorted(
         os.path.relpath(os.path.join(root, name), folder)
         for root, _, files in os.walk(folder)
         for name in files
         if not name.startswith(".")
     )
-    return digest([[name, file_digest(folder / name)] for name in names])
+    kept = [name for name in names if Path(name).parts[0] not in without]
+    return digest([[name, file_digest(folder / name)] for name in kept])
 
 
 def _read_and_hash(path: Path) -> str:

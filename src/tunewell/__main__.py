@@ -1,0 +1,5 @@
+"""`python -m tunewell`."""
+
+from tunewell.cli import main
+
+main()

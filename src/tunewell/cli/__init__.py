@@ -1,0 +1,19 @@
+"""The command line: parse, call, print."""
+
+import sys
+
+from tunewell.errors import TunewellError
+
+
+def main() -> None:
+    """Run the command line. Errors of the user end in one clear message and their exit code, bugs in a traceback."""
+    from tunewell.cli.app import app
+
+    try:
+        app()
+    except TunewellError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped; the same command goes on from here\n")
+        sys.exit(130)

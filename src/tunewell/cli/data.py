@@ -1,0 +1,210 @@
+"""`tunewell data …`: look into files, check them, and run the data stages by themselves."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+data = typer.Typer(help="Look into data, check it, and run the data stages alone.", no_args_is_help=True, rich_markup_mode=None)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
+OnError = Annotated[bool, typer.Option("--drop-errors", help="Leave broken rows out (with their reason) instead of stopping.")]
+_LEVEL_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
+
+
+@data.command()
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="Files of any format.", metavar="FILE…")], as_json: AsJson = False
+) -> None:
+    """Say what is in a file: container, encoding, formats, rows, languages, and three rows."""
+    from tunewell.cli.show import emit_json
+    from tunewell.collect import inspect_file
+
+    found = [inspect_file(path) for path in files]
+    if as_json:
+        emit_json({"files": [asdict(inspection) for inspection in found]})
+        return
+    for inspection in found:
+        _print_inspection(inspection)
+
+
+@data.command()
+def check(
+    recipe: Annotated[Path, typer.Argument(help="The recipe whose data to check.", metavar="RECIPE")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key. May be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what is wrong with a recipe's data before it costs a training run. Exits 1 where there is an error."""
+    from tunewell.cli.show import emit_json
+    from tunewell.collect import check as find
+    from tunewell.recipe import load_recipe
+
+    findings = find(load_recipe(recipe, set_ or []).part("data", "collect"))
+    if as_json:
+        emit_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        _print_findings(findings)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(1)
+
+
+@data.command()
+def collect(
+    sources: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="SOURCE…")],
+    out: Out,
+    drop_errors: OnError = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read sources of many formats into rows."""
+    from tunewell.cli.show import emit_json
+    from tunewell.collect import run
+    from tunewell.store import friendly_disk_errors
+
+    values = {"data": {"domain": sources}, "collect": {"on_error": "drop" if drop_errors else "stop"}}
+    with friendly_disk_errors(out):
+        summary = run(_recipe(values).part("data", "collect"), {}, out)
+    result = {
+        "rows": summary.counts["rows"],
+        "dropped": summary.counts["dropped"],
+        "documents": summary.counts["documents"],
+        "formats": summary.details["formats"],
+    }
+    if as_json:
+        emit_json(result)
+    else:
+        _print_counts(result)
+
+
+@data.command()
+def generate(
+    recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key. May be repeated.")] = None,
+    run_dir: Annotated[Path | None, typer.Option("--run", help="Folder of the run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the rows that a model makes, with whatever earlier stages are still to do."""
+    _until("generate", recipe, set_ or [], run_dir, as_json=as_json)
+
+
+@data.command()
+def clean(
+    folder: Annotated[Path, typer.Argument(help="A folder that `data collect` wrote.", metavar="DIR")],
+    out: Out,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the section clean. May be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Keep rows, or drop them with a reason that stays on disk."""
+    from tunewell.clean import run
+    from tunewell.cli.show import emit_json
+    from tunewell.store import friendly_disk_errors
+
+    with friendly_disk_errors(out):
+        summary = run(_recipe({}, set_ or []).part("clean"), {"collect": folder}, out)
+    prefix = "dropped_"
+    dropped = {name.removeprefix(prefix): n for name, n in summary.counts.items() if name.startswith(prefix) and n}
+    result = {"kept": summary.counts["kept"], "dropped": dropped}
+    if as_json:
+        emit_json(result)
+    else:
+        _print_counts({"kept": result["kept"], **dropped})
+
+
+@data.command()
+def mix(
+    recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE")],
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key. May be repeated.")] = None,
+    run_dir: Annotated[Path | None, typer.Option("--run", help="Folder of the run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mix open and domain rows at the recipe's ratio, with whatever earlier stages are still to do."""
+    _until("mix", recipe, set_ or [], run_dir, as_json=as_json)
+
+
+@data.command()
+def cat(
+    folder: Annotated[Path, typer.Argument(help="A folder that a data stage wrote.", metavar="DIR")],
+) -> None:
+    """Print the kept rows as JSON Lines."""
+    from tunewell.store import read_examples
+
+    rows = next((folder / name for name in ("examples", "train") if (folder / name).is_dir()), folder)
+    for example in read_examples(rows):
+        row = {
+            "id": example.id,
+            "messages": [{"role": message.role, "content": message.content} for message in example.messages],
+            "origin": asdict(example.origin),
+            "pool": example.pool,
+            "task": example.task,
+            "language": example.language,
+            "family": example.family,
+            "evidence": dict(example.evidence),
+        }
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _recipe(values: dict[str, Any], overrides: list[str] | None = None) -> Any:
+    from tunewell.recipe import recipe_from_values, with_overrides
+
+    changed = with_overrides(values, overrides or [], where="command line")
+    return recipe_from_values(changed, where="command line", folder=Path.cwd())
+
+
+def _until(stage: str, path: Path, overrides: list[str], run_dir: Path | None, *, as_json: bool) -> None:
+    from tunewell.cli.app import run_stages
+    from tunewell.cli.show import emit_json
+
+    folder = run_dir or path.parent / "runs" / path.stem
+    manifest = run_stages(path, folder, overrides, until=stage)[-1].manifest
+    if as_json:
+        emit_json({"run": str(folder), **manifest.counts})
+    else:
+        _print_counts(dict(manifest.counts))
+
+
+def _print_counts(counts: dict[str, Any]) -> None:
+    from tunewell.cli.show import print_rows
+
+    print_rows(("what", "rows"), [(name.replace("_", " "), str(value)) for name, value in counts.items()])
+
+
+def _print_findings(findings: list[Any]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    out = Console(highlight=False, soft_wrap=True)
+    for finding in findings:
+        out.print(f"{escape(finding.where)}  [{_LEVEL_STYLE[finding.level]}]{finding.code}[/]  {escape(finding.what)}")
+        out.print(f"    → {escape(finding.remedy)}")
+    counts = {level: sum(finding.level == level for finding in findings) for level in _LEVEL_STYLE}
+    out.print(", ".join(f"{count} {level}{'s' if count != 1 and level != 'info' else ''}" for level, count in counts.items()))
+
+
+def _print_inspection(inspection: Any) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"[bold]{escape(inspection.path)}[/]")
+    facts = {
+        "container": inspection.container,
+        "encoding": inspection.encoding,
+        "formats": ", ".join(f"{name} ({count:,})" for name, count in inspection.formats.items()) or "none",
+        "rows": f"{inspection.rows:,}",
+        "broken rows": f"{inspection.broken:,}",
+        "documents": f"{inspection.documents:,}",
+        "languages": ", ".join(f"{name or 'undecided'} ({count:,})" for name, count in inspection.languages.items()),
+        "keys": ", ".join(inspection.keys),
+    }
+    for name, value in facts.items():
+        if value not in {"", "0"}:
+            out.print(f"  {name:<12} {escape(value)}")
+    for example in inspection.examples:
+        out.print()
+        for message in example.messages:
+            out.print(f"  [bold cyan]{message.role}[/] {escape(message.content)}")
+    for problem in inspection.problems:
+        out.print(f"  [red]{escape(problem)}[/]")

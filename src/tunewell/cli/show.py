@@ -1,0 +1,89 @@
+"""What a person sees: stages as they go by on stderr, tables and JSON on stdout."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tunewell.pipeline import Listener, Outcome
+
+talk = Console(stderr=True, highlight=False)
+_VERDICT_STYLE = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
+
+
+def emit_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object as the last line of stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def stage_listener() -> Listener:
+    """One line for each stage that ends."""
+
+    def started(name: str) -> None:
+        talk.print(f"[dim]·[/] {name} …", end="\r")
+
+    def ended(outcome: Outcome) -> None:
+        counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in _interesting(outcome.manifest.counts))
+        when = "[dim]unchanged, skipped[/]" if outcome.skipped else f"{outcome.manifest.seconds:,.1f} s"
+        talk.print(f"[green]✓[/] {outcome.stage:<9} {when:<10}  [dim]{counts}[/]")
+
+    return Listener(started, ended)
+
+
+def _interesting(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    return [(name, count) for name, count in counts.items() if count][:7]
+
+
+def closing_table(metrics: Mapping[str, Any], report: Path, *, language: str) -> None:
+    """The claims, the verdict in words, and where the report lies."""
+    out = Console(highlight=False)
+    title_key = "title_zh" if language == "zh" else "title"
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading, justify in (("claim", "left"), ("n", "right"), ("base", "right"), ("tuned", "right")):
+        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    table.add_column("difference", justify="right")
+    table.add_column(f"{metrics['confidence']:.0%} interval", justify="right")
+    table.add_column("verdict")
+    for claim in metrics["claims"]:
+        style = _VERDICT_STYLE[claim["verdict"]]
+        needed = f" (needs {claim['needed']:,})" if claim.get("needed") else ""
+        table.add_row(
+            claim[title_key],
+            f"{claim['n']:,}",
+            *(number(claim[key]) for key in ("base", "tuned")),
+            number(claim["difference"], sign=True),
+            interval(claim["low"], claim["high"]),
+            f"[{style}]{claim['verdict']}[/]{needed}",
+        )
+    out.print()
+    out.print(table)
+    out.print()
+    reason = metrics["reason_zh"] if language == "zh" else metrics["reason"]
+    out.print(f"[{_VERDICT_STYLE[metrics['verdict']]}]{metrics['verdict']}[/]  {reason}", soft_wrap=True)
+    out.print(f"report: {report}", soft_wrap=True)
+
+
+def number(value: float | None, *, sign: bool = False) -> str:
+    """A number with three decimals, or a dash where there is none."""
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" if sign else f"{value:.3f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval, or a dash where it is unknown."""
+    return "–" if low is None or high is None else f"{low:+.3f} … {high:+.3f}"
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A plain table on stdout."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for heading in headings:
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

@@ -1,0 +1,116 @@
+"""What the models are asked: the items of every probe, as prompts with what is needed to judge the answers."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle, islice
+from typing import Any
+
+from tunewell.bundled import read_yaml
+from tunewell.records import Example, Message
+from tunewell.text import language
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One prompt of one probe. `item` and `variant` name it, `family` is its cluster, `check` what judges the answer."""
+
+    probe: str
+    variant: str
+    item: str
+    family: str
+    language: str
+    messages: tuple[Message, ...]
+    reference: str = ""
+    check: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def prompt(self) -> str:
+        """The last user turn."""
+        return self.messages[-1].content
+
+
+def domain_asks(tests: Sequence[Example], *, per_slice: int) -> list[Ask]:
+    """The test items as they stand, at most `per_slice` of each of `seen`, `paraphrase`, `unseen`."""
+    asks = []
+    for task in ("seen", "paraphrase", "unseen"):
+        for example in [test for test in tests if test.task == task][:per_slice]:
+            asks.append(
+                Ask("domain", task, f"{task}/{example.id}", example.family, example.language, example.prompt, example.answer)
+            )
+    return asks
+
+
+def brittleness_asks(tests: Sequence[Example], *, questions: int) -> Iterator[Ask]:
+    """Trained questions (unseen ones where there are none) in every prompt shell of their language."""
+    single = [test for test in tests if len(test.prompt) == 1]
+    trained = [test for test in single if test.task == "seen"] or single
+    for example in _spread(trained, questions):
+        for shell in _probes(example.language)["shells"]:
+            system = [Message("system", shell["system"])] if shell["system"] else []
+            text = shell["text"].replace("{question}", example.question)
+            yield Ask(
+                "brittleness",
+                shell["name"],
+                example.id,
+                example.family,
+                example.language,
+                (*system, Message("user", text)),
+                example.answer,
+                {"held_out": shell["held_out"]},
+            )
+
+
+def constraint_asks(tests: Sequence[Example], *, count: int) -> Iterator[Ask]:
+    """Unseen and paraphrased questions, each with one added instruction; the kinds take turns."""
+    questions = [test for test in tests if test.task != "seen" and len(test.prompt) == 1] or list(tests)
+    kinds = {code: cycle(_constraints(code)) for code in ("en", "zh")}
+    for number, example in enumerate(islice(cycle(_spread(questions, count)), count)):
+        kind = next(kinds[_supported(example.language)])
+        joint = "" if example.language == "zh" else " "
+        yield Ask(
+            "constraints",
+            kind["kind"],
+            f"{number}/{example.id}",
+            example.family,
+            example.language,
+            (Message("user", example.question + joint + kind["text"]),),
+            check=kind,
+        )
+
+
+def leakage_asks(languages: Sequence[str], *, count: int) -> Iterator[Ask]:
+    """General prompts, and near misses: the domain's words with another intent; two of the first for one of the second."""
+    for code in languages:
+        probes = _probes(code)
+        share = count // len(languages)
+        near = probes["near_miss"][: share // 3]
+        general = probes["general"][: share - len(near)]
+        for variant, prompts in (("general", general), ("near_miss", near)):
+            for text in prompts:
+                yield Ask("leakage", variant, text, text, code, (Message("user", text),))
+
+
+def languages_of(examples: Sequence[Example]) -> list[str]:
+    """The languages among `en` and `zh` that the examples are in, the most frequent first; English where there is neither."""
+    known = [code for example in examples if (code := example.language or language(example.question)) in {"en", "zh"}]
+    return sorted(set(known), key=lambda code: (-known.count(code), code)) or ["en"]
+
+
+def _spread(examples: Sequence[Example], count: int) -> list[Example]:
+    """At most `count` examples at even distances, so that every topic is met."""
+    if count >= len(examples):
+        return list(examples)
+    return [examples[index * len(examples) // count] for index in range(count)]
+
+
+def _supported(code: str) -> str:
+    return code if code in {"en", "zh"} else "en"
+
+
+def _probes(code: str) -> Any:
+    return read_yaml("probes", f"{_supported(code)}.yaml")
+
+
+def _constraints(code: str) -> list[dict[str, Any]]:
+    kinds = read_yaml("probes", "constraints.yaml")
+    return [{"kind": kind["kind"], "check": kind["check"], **kind[code]} for kind in kinds if code in kind]

@@ -1,0 +1,59 @@
+"""The stage: results in, verdict out."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tunewell.errors import DataError
+from tunewell.gate.claims import claims_of
+from tunewell.gate.judge import overall
+from tunewell.gate.series import align
+from tunewell.gate.verdict import overall_reason
+from tunewell.recipe import Recipe
+from tunewell.records import Summary
+from tunewell.store import read_results, write_json
+
+METRICS = "metrics.json"
+
+
+def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
+    """Judge every claim that the results of the stage `evaluate` allow, and write `metrics.json`.
+
+    Reads the settings `gate`, and of the folder `evaluate` its `results/` and its `metrics.json`. Raises `DataError` when
+    these are missing or an item was answered by one model only.
+    """
+    gate, folder = settings.gate, inputs["evaluate"]
+    margins = {
+        "retention": gate.retention,
+        "brittleness": gate.brittleness,
+        "constraints": gate.constraints,
+        "leakage": gate.leakage,
+        "gap": gate.gap,
+    }
+    probes = align(read_results(folder / "results"), where=str(folder / "results"))
+    claims = claims_of(probes, margins=margins, confidence=gate.confidence)
+    verdict = overall([claim.verdict for claim in claims])
+    reason = overall_reason(claims)
+    page = {
+        "verdict": verdict,
+        "reason": reason.en,
+        "reason_zh": reason.zh,
+        "confidence": gate.confidence,
+        "claims": [asdict(claim) for claim in claims],
+        "metrics": _read_metrics(folder / METRICS),
+    }
+    write_json(out_dir / METRICS, page)
+    tally = Counter(claim.verdict for claim in claims)
+    counts = {"claims": len(claims), "pass": tally["pass"], "fail": tally["fail"], "inconclusive": tally["inconclusive"]}
+    return Summary(counts, {"verdict": verdict, "reason": reason.en})
+
+
+def _read_metrics(path: Path) -> list[dict[str, Any]]:
+    try:
+        metrics: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        raise DataError("holds no metrics that can be read", where=str(path), hint="run `tunewell evaluate` again") from None
+    return metrics

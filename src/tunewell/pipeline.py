@@ -1,0 +1,219 @@
+"""The ordered list of stages, and the decision which of them must run.
+
+A run is a folder with one subfolder a stage. A stage is skipped when its settings, its inputs and the product's version are
+those of its manifest; a stage that was cut off goes on in its folder; anything else starts it anew.
+"""
+
+import fcntl
+import importlib
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from glob import glob
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from tunewell import __version__
+from tunewell.errors import MachineError, UserError
+from tunewell.memory import peak_memory
+from tunewell.model.locate import locate
+from tunewell.recipe import Recipe
+from tunewell.records import Summary
+from tunewell.store import MANIFEST, Manifest, atomic_write, digest, file_digest, folder_digest, friendly_disk_errors, write_json
+
+_KEY_FILE = ".key"
+# Entries of a journal carry in their file's name all that they depend on, so they outlive a change of settings.
+_KEPT = "journal"
+_PACKAGES = ("torch", "transformers", "peft", "accelerate", "pyarrow", "rapidfuzz", "sacrebleu")
+
+
+class Stage(NamedTuple):
+    """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
+
+    `reads` names earlier stages, `model` (the base model's folder) and `run` (the run's folder).
+    """
+
+    name: str
+    uses: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    files: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
+    publishes: tuple[str, ...] = ()
+
+
+STAGES = (
+    Stage("collect", ("data", "collect"), files=lambda recipe: [*recipe.data.domain, *recipe.data.open, *recipe.data.test]),
+    Stage("generate", ("generate",), ("collect", "model"), files=lambda recipe: recipe.generate.replay_prompts),
+    Stage("clean", ("clean",), ("collect", "generate")),
+    Stage("mix", ("data", "seed"), ("collect", "clean")),
+    Stage("train", ("train", "template", "seed"), ("mix", "model")),
+    Stage("evaluate", ("evaluate", "gate", "template", "seed"), ("mix", "train", "model")),
+    Stage("gate", ("gate", "seed"), ("evaluate",), publishes=("metrics.json",)),
+    Stage(
+        "report",
+        ("report",),
+        ("run", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
+        publishes=("report.html", "report.md"),
+    ),
+)
+NAMES = tuple(stage.name for stage in STAGES)
+
+
+class Outcome(NamedTuple):
+    """What became of one stage."""
+
+    stage: str
+    skipped: bool
+    manifest: Manifest
+
+
+class Listener(NamedTuple):
+    """Told when a stage starts, and what became of it."""
+
+    started: Callable[[str], None] = lambda name: None
+    ended: Callable[[Outcome], None] = lambda outcome: None
+
+
+def run_recipe(  # noqa: PLR0913  options of a command, all keyword-only
+    recipe: Recipe,
+    run_dir: Path,
+    *,
+    until: str = "report",
+    start: str | None = None,
+    command: str = "",
+    listener: Listener = Listener(),  # noqa: B008  a NamedTuple does not change
+) -> list[Outcome]:
+    """Bring a run up to date, stage after stage up to `until`; `start` does that stage and all later ones anew.
+
+    Raises `MachineError` where the run's folder cannot be written or another process works in it.
+    """
+    with friendly_disk_errors(run_dir), _only_one_process(run_dir):
+        _describe_run(recipe, run_dir, command)
+        if start is not None:
+            for name in NAMES[NAMES.index(start) :]:
+                (stage_folder(run_dir, name) / MANIFEST).unlink(missing_ok=True)
+        places = {name: stage_folder(run_dir, name) for name in NAMES}
+        places |= {"run": run_dir, "model": locate(recipe.model)}
+        outcomes = []
+        for stage in STAGES[: NAMES.index(until) + 1]:
+            listener.started(stage.name)
+            outcome = _bring_up_to_date(stage, recipe, places)
+            listener.ended(outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+
+def stage_folder(run_dir: Path, name: str) -> Path:
+    """The folder of a stage in a run: `1-collect`, `2-generate`, …"""
+    return run_dir / f"{NAMES.index(name) + 1}-{name}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of the product, of Python and of the packages that results depend on."""
+    return {"tunewell": __version__, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) -> Outcome:
+    folder = places[stage.name]
+    inputs = {name: places[name] for name in stage.reads}
+    digests = {name: _input_digest(name, path) for name, path in inputs.items()} | _file_digests(stage.files(recipe))
+    settings = recipe.values(*stage.uses)
+    key = digest([__version__, stage.name, settings, digests])
+    manifest = Manifest.read(folder)
+    skipped = manifest is not None and manifest.key == key
+    if manifest is None or not skipped:
+        _prepare(folder, key)
+        started = time.perf_counter()
+        summary = _room(stage.name)(recipe.part(*stage.uses), inputs, folder)
+        manifest = Manifest(
+            stage=stage.name,
+            key=key,
+            settings=settings,
+            inputs=digests,
+            outputs=folder_digest(folder, without=(_KEPT, MANIFEST)),
+            counts=summary.counts,
+            seconds=round(time.perf_counter() - started, 2),
+            versions=versions(),
+            seed=recipe.seed,
+            peak_rss_bytes=peak_memory(),
+            details=summary.details,
+        )
+        manifest.write(folder)
+    for name in stage.publishes:
+        with atomic_write(places["run"] / name) as temporary:
+            shutil.copyfile(folder / name, temporary)
+    return Outcome(stage.name, skipped, manifest)
+
+
+def _room(name: str) -> Callable[[Recipe, Mapping[str, Path], Path], Summary]:
+    """A room's `run`, imported only when its stage must run: a run with nothing to do never loads torch."""
+    run: Callable[[Recipe, Mapping[str, Path], Path], Summary] = importlib.import_module(f"tunewell.{name}").run
+    return run
+
+
+def _prepare(folder: Path, key: str) -> None:
+    """Leave the folder as it is where this very stage was cut off in it; else empty it."""
+    key_file = folder / _KEY_FILE
+    if not key_file.exists() or key_file.read_text(encoding="utf-8") != key:
+        for path in folder.glob("*"):
+            if path.is_dir() and path.name != _KEPT:
+                shutil.rmtree(path)
+            elif path.is_file():
+                path.unlink()
+        with atomic_write(key_file) as temporary:
+            temporary.write_text(key, encoding="utf-8")
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
+def _input_digest(name: str, path: Path) -> str:
+    if name == "model":
+        return folder_digest(path)
+    if name == "run":
+        return file_digest(path / "recipe.yaml")
+    manifest = Manifest.read(path)
+    assert manifest is not None, f"stage {name} is read before it has run"
+    return manifest.outputs
+
+
+def _file_digests(patterns: Sequence[str]) -> dict[str, str]:
+    """Hashes of the user's files and folders; one that is missing is for the stage to complain about."""
+    paths = sorted({Path(match) for pattern in patterns for match in (glob(pattern, recursive=True) or [pattern])})
+    return {str(path): folder_digest(path) if path.is_dir() else file_digest(path) for path in paths if path.exists()}
+
+
+def _describe_run(recipe: Recipe, run_dir: Path, command: str) -> None:
+    """Write the recipe as it was understood, and how the run was started, unless they stand there already."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
+    recipe_file = run_dir / "recipe.yaml"
+    if recipe_file.exists() and recipe_file.read_text(encoding="utf-8") == text and (run_dir / "run.json").exists():
+        return
+    with atomic_write(recipe_file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    description = {"recipe": str(recipe_file), "command": command, "tunewell": __version__, "model": recipe.model, "started": started}
+    write_json(run_dir / "run.json", description)
+
+
+@contextmanager
+def _only_one_process(run_dir: Path) -> Iterator[None]:
+    """Hold a lock on the run's folder; the system lets go of it when the process ends, however it ends."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if not run_dir.is_dir():
+        raise UserError("the run's folder is a file", where=str(run_dir), hint="choose another with `--run DIR`")
+    with (run_dir / ".lock").open("a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MachineError(
+                "another tunewell process works in this run", where=str(run_dir), hint="wait for it, or choose another with `--run DIR`"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,5 @@
+"""The report: one offline HTML file that answers the question the run was made for, and the same facts in Markdown."""
+
+from tunewell.report.stage import run
+
+__all__ = ["run"]

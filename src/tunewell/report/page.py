@@ -1,0 +1,110 @@
+"""The HTML page: charts, template and scripts put together into one file that needs no network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+import tunewell
+from tunewell.bundled import asset
+from tunewell.report import content
+from tunewell.report.facts import Facts
+from tunewell.report.figures import figures
+from tunewell.report.funnel import funnel_steps
+from tunewell.report.slices import clip, leaks, new_questions, pairs, won_and_lost
+from tunewell.report.words import Words, decimals, number, share, size
+
+_PREVIEW_CHARACTERS = 4000
+
+
+def render_page(facts: Facts, words: Words, *, title: str) -> str:
+    """The whole report as one HTML text."""
+    domain = new_questions(pairs(facts.results, "domain"))
+    changes = [pair.difference("rouge_l") for pair in domain]
+    steps = funnel_steps(facts, words)
+    specs = figures(facts, words, steps=steps, changes=changes)
+    scripts = [_bundle(), _text("page.js")]
+    context = {
+        "facts": facts,
+        "words": words,
+        "content": content,
+        "title": title,
+        "version": tunewell.__version__,
+        "confidence": content.confidence_text(facts),
+        "charts": specs.keys(),
+        "steps": steps,
+        "changes": changes,
+        "seen_only": all(pair.tuned.variant == "seen" for pair in domain),
+        "examples": won_and_lost(domain),
+        "leaks": leaks(facts.results),
+        "preview_characters": _PREVIEW_CHARACTERS,
+        "policy": _policy(scripts),
+        "styles": Markup(_text("page.css")),
+        "scripts": [Markup(script) for script in scripts],
+        "specs": _inline_json(specs),
+        "theme": _inline_json(json.loads(_text("chart_theme.json"))),
+    }
+    return _environment().get_template("page.html.j2").render(context)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "number": _number,
+        "plain": number,
+        "places_of": _places_of,
+        "share": _share,
+        "size": size,
+        "clip": clip,
+    }
+    return environment
+
+
+def _number(value: float | None, places: int = 3, *, signed: bool = False) -> Markup:
+    """The number for people, with the exact one beside it for machines."""
+    return _data(value, number(value, places, signed=signed))
+
+
+def _share(value: float | None) -> Markup:
+    return _data(value, share(value))
+
+
+def _data(value: float | None, text: str) -> Markup:
+    return Markup("{}").format(text) if value is None else Markup('<data value="{}">{}</data>').format(json.dumps(value), text)
+
+
+def _places_of(values: Sequence[float | None]) -> int:
+    return decimals(*values)
+
+
+def _inline_json(value: Mapping[str, Any]) -> Markup:
+    """JSON that cannot end the script element it stands in, whatever text is inside."""
+    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """Only the scripts of the page may run, and nothing may be loaded from anywhere."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts)
+    # Vega and its tooltip set styles on elements; without a source to load from, that is harmless.
+    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+
+@cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    bundle = str(vl_convert.javascript_bundle())
+    # A browser turns carriage returns into line feeds, and the hash would no longer fit.
+    assert "\r" not in bundle
+    return bundle.replace("</script", "<\\/script")
+
+
+def _text(name: str) -> str:
+    return asset("report", *name.split("/")).read_text(encoding="utf-8")
