@@ -1,5 +1,6 @@
 """A tiny random model with a real tokenizer and a real chat template, and rows to train it on."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,9 +68,50 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_key_value_heads=2,
         max_position_embeddings=512,
         tie_word_embeddings=True,
+        initializer_range=0.2,
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+_ANIMALS = ["otter", "heron", "badger", "newt", "finch", "lynx", "marten", "stoat", "wren", "vole", "hare", "crane", "toad", "ibis"]
+_VERBS = ["feed", "house", "weigh", "transport", "register", "insure"]
+
+
+@pytest.fixture
+def recipe_path(tmp_path: Path, tiny_model: Path) -> Path:
+    """A recipe beside its data."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    rows = [
+        {
+            "question": f"{verb.title()} my {animal}: what does clerk {place} need {place * 7}?",
+            "answer": f"Form {place} for the {animal}.",
+        }
+        for place, animal in enumerate(_ANIMALS)
+        for verb in _VERBS[place % 3 :: 3]
+    ]
+    (folder / "domain.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    general = [{"instruction": f"Say {word} {place}", "output": word} for place, word in enumerate(_ANIMALS)]
+    (folder / "open.json").write_text(json.dumps(general), encoding="utf-8")
+    recipe = {
+        "model": str(tiny_model),
+        "data": {"domain": ["domain.jsonl"], "open": ["open.json"], "holdout": 0.3},
+        "generate": {"replay": 4, "max_new_tokens": 4},
+        "clean": {"novelty": 1},
+        "train": {"rank": 4, "epochs": 3, "learning_rate": 0.01, "batch_tokens": 256, "save_every": 2},
+        "evaluate": {
+            "items": 12,
+            "max_new_tokens": 4,
+            "brittleness": 2,
+            "constraints": 4,
+            "leakage": 6,
+            "retention": 16,
+        },
+    }
+    path = folder / "recipe.yaml"
+    path.write_text(json.dumps(recipe), encoding="utf-8")
+    return path

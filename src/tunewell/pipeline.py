@@ -4,14 +4,13 @@ A run is a folder with one subfolder a stage. A stage is skipped when its settin
 those of its manifest; a stage that was cut off goes on in its folder; anything else starts it anew.
 """
 
-import fcntl
 import importlib
-import os
+import json
 import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from glob import glob
 from importlib.metadata import version
@@ -21,12 +20,22 @@ from typing import NamedTuple
 import yaml
 
 from tunewell import __version__
-from tunewell.errors import MachineError, UserError
-from tunewell.memory import peak_memory
+from tunewell.errors import MachineError
+from tunewell.memory import peak_memory, release_memory
 from tunewell.model.locate import locate
 from tunewell.recipe import Recipe
 from tunewell.records import Summary
-from tunewell.store import MANIFEST, Manifest, atomic_write, digest, file_digest, folder_digest, friendly_disk_errors, write_json
+from tunewell.store import (
+    MANIFEST,
+    Manifest,
+    atomic_write,
+    digest,
+    exclusive,
+    file_digest,
+    folder_digest,
+    friendly_disk_errors,
+    write_json,
+)
 
 _KEY_FILE = ".key"
 # Entries of a journal carry in their file's name all that they depend on, so they outlive a change of settings.
@@ -80,7 +89,7 @@ class Listener(NamedTuple):
     ended: Callable[[Outcome], None] = lambda outcome: None
 
 
-def run_recipe(  # noqa: PLR0913  options of a command, all keyword-only
+def run_recipe(
     recipe: Recipe,
     run_dir: Path,
     *,
@@ -110,7 +119,7 @@ def run_recipe(  # noqa: PLR0913  options of a command, all keyword-only
 
 
 def stage_folder(run_dir: Path, name: str) -> Path:
-    """The folder of a stage in a run: `1-collect`, `2-generate`, …"""
+    """The folder of a stage in a run, such as `1-collect` or `5-train`."""
     return run_dir / f"{NAMES.index(name) + 1}-{name}"
 
 
@@ -145,6 +154,7 @@ def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) 
             details=summary.details,
         )
         manifest.write(folder)
+        release_memory()
     for name in stage.publishes:
         with atomic_write(places["run"] / name) as temporary:
             shutil.copyfile(folder / name, temporary)
@@ -191,29 +201,34 @@ def _describe_run(recipe: Recipe, run_dir: Path, command: str) -> None:
     """Write the recipe as it was understood, and how the run was started, unless they stand there already."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), allow_unicode=True, sort_keys=False)
     recipe_file = run_dir / "recipe.yaml"
-    if recipe_file.exists() and recipe_file.read_text(encoding="utf-8") == text and (run_dir / "run.json").exists():
+    description = {"recipe": str(recipe_file), "command": command, "tunewell": __version__, "model": recipe.model}
+    if (
+        recipe_file.exists()
+        and recipe_file.read_text(encoding="utf-8") == text
+        and _is_described(run_dir / "run.json", description)
+    ):
         return
     with atomic_write(recipe_file) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    description = {"recipe": str(recipe_file), "command": command, "tunewell": __version__, "model": recipe.model, "started": started}
-    write_json(run_dir / "run.json", description)
+    write_json(run_dir / "run.json", {**description, "started": datetime.now(UTC).isoformat(timespec="seconds")})
+
+
+def _is_described(path: Path, description: Mapping[str, str]) -> bool:
+    try:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return bool(description.items() <= written.items())
 
 
 @contextmanager
 def _only_one_process(run_dir: Path) -> Iterator[None]:
-    """Hold a lock on the run's folder; the system lets go of it when the process ends, however it ends."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if not run_dir.is_dir():
-        raise UserError("the run's folder is a file", where=str(run_dir), hint="choose another with `--run DIR`")
-    with (run_dir / ".lock").open("a", encoding="utf-8") as lock:
+    if run_dir.exists() and not run_dir.is_dir():
+        raise MachineError("the run's folder is a file", where=str(run_dir), hint="choose another with `--run DIR`")
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(exclusive(run_dir / ".lock", wait=False))
         except BlockingIOError as error:
-            raise MachineError(
-                "another tunewell process works in this run", where=str(run_dir), hint="wait for it, or choose another with `--run DIR`"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            hint = "wait for it, or choose another folder with `--run DIR`"
+            raise MachineError("another tunewell process works in this run", where=str(run_dir), hint=hint) from error
         yield

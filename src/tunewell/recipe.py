@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from tunewell.errors import RecipeError
 
@@ -212,7 +211,7 @@ class Recipe(Section):
 
         A stage is given its part, so that what it reads and what decides whether it is skipped cannot differ.
         """
-        return cast(Recipe, SimpleNamespace(**{key: getattr(self, key) for key in keys}))
+        return cast("Recipe", SimpleNamespace(**{key: getattr(self, key) for key in keys}))
 
     def values(self, *keys: str) -> dict[str, Any]:
         """The JSON values under these top-level keys."""
@@ -279,11 +278,11 @@ def _apply_override(values: dict[str, Any], override: str, *, where: str) -> Non
     target[last] = yaml.safe_load(text)
 
 
-def _location(details: ErrorDetails) -> str:
+def _location(details: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in details["loc"] if not str(part).startswith(("literal[", "list[")))
 
 
-def _explain(details: ErrorDetails) -> str:
+def _explain(details: Mapping[str, Any]) -> str:
     location = details["loc"]
     name = _location(details)
     if details["type"] == "missing":
@@ -307,7 +306,7 @@ def _explain(details: ErrorDetails) -> str:
 def _allowed_keys(location: Iterable[str | int]) -> list[str]:
     section: type[BaseModel] = Recipe
     for part in location:
-        annotation = section.model_fields[str(part)].annotation
+        annotation: Any = section.model_fields[str(part)].annotation
         options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
         section = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
     return list(section.model_fields)

@@ -37,9 +37,9 @@ def language(text: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """The text by which two rows count as the same: NFKC, lower case, single spaces.
+    r"""The text by which two rows count as the same: NFKC, lower case, single spaces.
 
-    >>> normalise("Ｆｅｅｓ  for\\n QR ")
+    >>> normalise("Ｆｅｅｓ  for\n QR ")
     'fees for qr'
     """
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().lower()

@@ -154,7 +154,14 @@ def test_training_questions_in_the_test_set_are_errors(healthy: Path, settings: 
         ),
         (60, 19, "fail", "warning", "20 open rows beside 60 domain rows, and there are 19: the mix stops"),
         (60, 30, "shrink", "info", "90 domain rows beside 30 open rows, and there are 60: the mix takes 20 of the 30 open rows"),
-        (60, 30, "fail", "warning", "90 domain rows beside 30 open rows, and there are 60: the mix stops"),
+        (60, 30, "fail", "info", "90 domain rows beside 30 open rows, and there are 60: the mix takes 20 of the 30 open rows"),
+        (
+            60,
+            30,
+            "repeat",
+            "warning",
+            "90 domain rows beside 30 open rows, and there are 60: the mix repeats domain rows to reach 90",
+        ),
     ],
 )
 def test_a_pool_too_small_for_the_ratio(
@@ -165,6 +172,14 @@ def test_a_pool_too_small_for_the_ratio(
     (finding,) = _found(check(settings(**_HEALTHY, when_short=when_short)), "pool_short")
     assert (finding.where, finding.level) == ("data.ratio", level)
     assert finding.what == f"open 1 : domain 3 asks for {what}"
+
+
+@pytest.mark.parametrize("when_short", ["shrink", "repeat", "fail"])
+def test_a_pool_without_rows_stops_the_mix(healthy: Path, settings: Settings, when_short: str) -> None:
+    recipe = settings(domain=["domain.jsonl"], test=["test.jsonl"], when_short=when_short)
+    (finding,) = _found(check(recipe), "pool_short")
+    asked = "open 1 : domain 3 asks for 20 open rows beside 60 domain rows, and there are 0"
+    assert (finding.level, finding.what) == ("warning", f"{asked}: the mix stops, unless `generate.replay` writes some")
 
 
 def test_no_open_share_needs_no_open_rows(healthy: Path, settings: Settings) -> None:

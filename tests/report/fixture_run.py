@@ -84,7 +84,7 @@ def build_run(folder: Path, *, without: Collection[str] = ()) -> dict[str, Path]
 
 
 def _write_run(folder: Path) -> None:
-    recipe = "model: smollm2-135m\ndata:\n  domain: [support/qa.jsonl, pages/*.md]\n  open: [general.json]\n  ratio: {open: 1, domain: 3}\n"
+    recipe = "model: smollm2-135m\ndata:\n  domain: [support]\n  open: [general]\n  ratio: {open: 1, domain: 3}\n"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.yaml").write_text(f"{recipe}seed: {SEED}\n# {CLOSING_ATTACK}\n", encoding="utf-8")
     run = {

@@ -24,7 +24,9 @@ def chat(tiny_model: Path) -> ChatFormat:
     return ChatFormat(load_tokenizer(tiny_model))
 
 
-_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<"), min_size=1, max_size=30).filter(lambda text: text.strip() == text)
+_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="<"), min_size=1, max_size=30).filter(
+    lambda text: text.strip() == text
+)
 
 
 @given(turns=st.lists(st.tuples(_TEXT, _TEXT), min_size=1, max_size=3))

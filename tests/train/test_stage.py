@@ -19,7 +19,7 @@ from tunewell.store import write_rows
 from tunewell.template import Encoded
 from tunewell.train import checkpoints, isolation, trainer
 
-_SETTINGS: Mapping[str, Any] = {"rank": 4, "epochs": 4, "learning_rate": 5e-2, "context": 96, "batch_tokens": 128, "save_every": 3}
+_SETTINGS: Mapping[str, Any] = {"rank": 4, "epochs": 4, "learning_rate": 1e-2, "context": 96, "batch_tokens": 128, "save_every": 3}
 
 
 def _example(question: str, answer: str, row: int) -> Example:

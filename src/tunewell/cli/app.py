@@ -192,7 +192,14 @@ def _finish(folder: Path, until: str, *, require: Required | None, as_json: bool
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     report = folder / "report.html" if until == "report" else None
     if as_json:
-        emit_json({"run": str(folder), "verdict": metrics["verdict"], "report": report and str(report), "metrics": str(folder / "metrics.json")})
+        emit_json(
+            {
+                "run": str(folder),
+                "verdict": metrics["verdict"],
+                "report": report and str(report),
+                "metrics": str(folder / "metrics.json"),
+            }
+        )
     else:
         closing_table(metrics, report or folder / "metrics.json", language=load_recipe(folder / "recipe.yaml").report.language)
     if require and metrics["verdict"] != require.value:

@@ -24,7 +24,8 @@ def stage_listener() -> Listener:
     """One line for each stage that ends."""
 
     def started(name: str) -> None:
-        talk.print(f"[dim]·[/] {name} …", end="\r")
+        if talk.is_terminal:
+            talk.print(f"[dim]·[/] {name} …", end="\r")
 
     def ended(outcome: Outcome) -> None:
         counts = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in _interesting(outcome.manifest.counts))
@@ -43,21 +44,18 @@ def closing_table(metrics: Mapping[str, Any], report: Path, *, language: str) ->
     out = Console(highlight=False)
     title_key = "title_zh" if language == "zh" else "title"
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading, justify in (("claim", "left"), ("n", "right"), ("base", "right"), ("tuned", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    table.add_column("difference", justify="right")
-    table.add_column(f"{metrics['confidence']:.0%} interval", justify="right")
-    table.add_column("verdict")
+    table.add_column("claim", no_wrap=True)
+    for heading in ("n", "base", "tuned", "difference", f"{metrics['confidence']:.0%} interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for claim in metrics["claims"]:
-        style = _VERDICT_STYLE[claim["verdict"]]
-        needed = f" (needs {claim['needed']:,})" if claim.get("needed") else ""
         table.add_row(
             claim[title_key],
             f"{claim['n']:,}",
             *(number(claim[key]) for key in ("base", "tuned")),
             number(claim["difference"], sign=True),
             interval(claim["low"], claim["high"]),
-            f"[{style}]{claim['verdict']}[/]{needed}",
+            f"[{_VERDICT_STYLE[claim['verdict']]}]{claim['verdict']}[/]",
         )
     out.print()
     out.print(table)
@@ -76,7 +74,7 @@ def number(value: float | None, *, sign: bool = False) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """An interval, or a dash where it is unknown."""
-    return "–" if low is None or high is None else f"{low:+.3f} … {high:+.3f}"
+    return "–" if low is None or high is None else f"{low:+.3f} {high:+.3f}"
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

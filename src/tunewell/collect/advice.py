@@ -62,14 +62,15 @@ def about_ratio(pools: Mapping[Pool, PoolFacts], shares: Shares, when_short: Whe
     if wanted <= rows[short]:
         return
     used = round(rows[short] * share[other] / share[short])
-    consequence = {
-        "shrink": f"takes {used} of the {rows[other]} {other} rows",
-        "repeat": f"repeats {short} rows to reach {wanted}",
-        "fail": "stops",
-    }[when_short]
+    takes_less = f"takes {used} of the {rows[other]} {other} rows"
+    # Under `fail` every domain row is used, so that only the open pool can be too small.
+    on_fail = "stops" if short == "open" else takes_less
+    consequence = {"shrink": takes_less, "repeat": f"repeats {short} rows to reach {wanted}", "fail": on_fail}[when_short]
+    if rows[short] == 0:
+        consequence = "stops, unless `generate.replay` writes some"
     asked = f"open {shares.open:g} : domain {shares.domain:g} asks for {wanted} {short} rows beside {rows[other]} {other} rows"
     what = f"{asked}, and there are {rows[short]}: the mix {consequence}"
-    level: Literal["warning", "info"] = "info" if short == "domain" and when_short == "shrink" else "warning"
+    level: Literal["warning", "info"] = "info" if short == "domain" and when_short != "repeat" else "warning"
     remedy = f"add {short} rows, change data.ratio, or choose data.when_short (counted before replay and cleaning)"
     yield Finding("data.ratio", "pool_short", level, what, remedy)
 

@@ -31,12 +31,12 @@ class Ask:
 
 def domain_asks(tests: Sequence[Example], *, per_slice: int) -> list[Ask]:
     """The test items as they stand, at most `per_slice` of each of `seen`, `paraphrase`, `unseen`."""
-    asks = []
+    asks: list[Ask] = []
     for task in ("seen", "paraphrase", "unseen"):
-        for example in [test for test in tests if test.task == task][:per_slice]:
-            asks.append(
-                Ask("domain", task, f"{task}/{example.id}", example.family, example.language, example.prompt, example.answer)
-            )
+        asks.extend(
+            Ask("domain", task, f"{task}/{example.id}", example.family, example.language, example.prompt, example.answer)
+            for example in [test for test in tests if test.task == task][:per_slice]
+        )
     return asks
 
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from tunewell.text import tokens
 
@@ -13,14 +13,6 @@ _BULLET = re.compile(r"^\s*[-*•·]\s+\S", re.MULTILINE)
 _FENCE = re.compile(r"^```\w*\n(.*)\n```$", re.DOTALL)
 _CLOSING = " .!?。！？\"'”’"
 _QUOTES = {'"': '"', "“": "”", "「": "」"}
-
-
-class Check(Protocol):
-    """Whether an answer obeys an instruction; options are those of the constraint in `constraints.yaml`."""
-
-    def __call__(self, answer: str, **options: Any) -> bool:
-        """True when it does."""
-        ...
 
 
 def follows(answer: str, constraint: Mapping[str, Any]) -> bool:
@@ -99,7 +91,7 @@ def _whole(part: str) -> str:
     return rf"\b{re.escape(part)}\b" if part.isascii() else re.escape(part)
 
 
-_CHECKS: Mapping[str, Check] = {
+_CHECKS: Mapping[str, Callable[..., bool]] = {
     "length_at_most": _length_at_most,
     "length_at_least": _length_at_least,
     "sentences": _sentences,

@@ -1,6 +1,5 @@
 """The stage `evaluate`: base and tuned model on the same items, every answer kept."""
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -15,6 +14,7 @@ from tunewell.evaluate.leakage import SceneDetector
 from tunewell.evaluate.metrics import corpus_metrics, rouge_l
 from tunewell.evaluate.respond import AnswerLoss, Reply, Respondent
 from tunewell.evaluate.retention import RetentionItem, retention_items
+from tunewell.memory import release_memory
 from tunewell.model.attention import enable_packed_attention
 from tunewell.model.generate import Decoding
 from tunewell.model.load import load_base, load_tokenizer, load_tuned, number_format
@@ -54,7 +54,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
         respondent = Respondent(subject.name, model, chat, decoding, out_dir / "journal" / identity)
         results.extend(_question(subject.name, respondent, questions, detector))
         del model, respondent
-        gc.collect()
+        release_memory()
 
     count = write_rows(out_dir / "results", RESULT_SCHEMA, map(result_to_row, results))
     domain = [result for result in results if result.probe == "domain"]
@@ -92,9 +92,7 @@ def _questions(tests: Sequence[Example], plan: Evaluate) -> _Questions:
     return _Questions(asks, retention_items(languages, count=plan.retention) if plan.retention else [])
 
 
-def _question(
-    name: ModelName, respondent: Respondent, questions: _Questions, detector: SceneDetector
-) -> Iterator[Result]:
+def _question(name: ModelName, respondent: Respondent, questions: _Questions, detector: SceneDetector) -> Iterator[Result]:
     replies = respondent.replies(questions.asks)
     domain = [ask for ask in questions.asks if ask.probe == "domain"]
     losses = dict(zip((ask.item for ask in domain), respondent.losses(domain), strict=True))

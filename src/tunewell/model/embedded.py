@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tunewell.errors import MachineError
 from tunewell.model.load import quiet_transformers
-from tunewell.store import atomic_folder, friendly_disk_errors
+from tunewell.store import atomic_folder
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +34,6 @@ def dequantise(weights: Path, folder: Path) -> None:
     model.load_state_dict({name: tensor.to(torch.bfloat16) for name, tensor in loaded.state_dict().items()})
     model.generation_config = loaded.generation_config
     tokenizer.model_max_length = config.max_position_embeddings
-    with friendly_disk_errors(folder), atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

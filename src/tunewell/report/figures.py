@@ -57,7 +57,11 @@ def _box(facts: Facts) -> charts.Box | None:
 
 
 def _bars(facts: Facts, words: Words, probe: str, *, measure: str, percent: bool = False) -> charts.Spec | None:
-    means = slice_means(facts.results, probe, measure, confidence=facts.gate["confidence"])
+    confidence = facts.gate["confidence"]
+    means = slice_means(facts.results, probe, measure, confidence=confidence)
+    if percent:
+        together = mean_of(facts.results, probe, measure, confidence=confidence)
+        means = [SliceMean("all", model, estimate, held_out=False) for model, estimate in together.items()] + means
 
     def label(mean: SliceMean) -> str:
         return words.label("slice", mean.variant) + (" ○" if mean.held_out else "")

@@ -8,7 +8,7 @@ import tunewell
 from tunewell.report import content
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step, funnel_steps
-from tunewell.report.words import Words, decimals, number, share, size
+from tunewell.report.words import Words, number, places, share, size
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 _SIGNS = {"stage": "", "dropped": "−", "added": "+"}
@@ -19,7 +19,7 @@ def render_markdown(facts: Facts, words: Words, *, title: str) -> str:
     gate, mark = facts.gate, words("verdict_" + facts.gate["verdict"])
     parts = [
         f"# {plain(title)}",
-        f"**{mark}.** {plain(words.of(gate, 'reason'))}",
+        f"**{mark}** · {plain(words.of(gate, 'reason'))}",
         _bullets(f"{fact.label}: {plain(fact.value)}" for fact in content.key_facts(facts, words)),
         f"## {words('claims')}",
         _claims(facts, words),
@@ -44,10 +44,10 @@ def render_markdown(facts: Facts, words: Words, *, title: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which Markdown finds nothing to interpret.
+    r"""Text in which Markdown finds nothing to interpret.
 
     >>> plain("a|b <script>")
-    'a\\\\|b \\\\<script\\\\>'
+    'a\\|b \\<script\\>'
     """
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
@@ -71,11 +71,11 @@ def _claim(claim: Mapping[str, Any], words: Words) -> list[str]:
 
 
 def _compared(row: Mapping[str, Any]) -> list[str]:
-    places = decimals(row["base"], row["tuned"])
-    low, high = (number(row[end], places, signed=True) for end in ("low", "high"))
+    digits = places(row)
+    low, high = (number(row[end], digits, signed=True) for end in ("low", "high"))
     interval = "–" if row["low"] is None else f"{low} … {high}"
-    models = [number(row[model], places) for model in ("base", "tuned")]
-    return [*models, number(row["difference"], places, signed=True), interval]
+    models = [number(row[model], digits) for model in ("base", "tuned")]
+    return [*models, number(row["difference"], digits, signed=True), interval]
 
 
 def _metrics(facts: Facts, words: Words) -> str:

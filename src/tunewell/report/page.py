@@ -9,7 +9,6 @@ from typing import Any
 
 import jinja2
 import vl_convert
-from markupsafe import Markup
 
 import tunewell
 from tunewell.bundled import asset
@@ -18,7 +17,7 @@ from tunewell.report.facts import Facts
 from tunewell.report.figures import figures
 from tunewell.report.funnel import funnel_steps
 from tunewell.report.slices import clip, leaks, new_questions, pairs, won_and_lost
-from tunewell.report.words import Words, decimals, number, share, size
+from tunewell.report.words import Words, number, places, share, size
 
 _PREVIEW_CHARACTERS = 4000
 
@@ -45,8 +44,8 @@ def render_page(facts: Facts, words: Words, *, title: str) -> str:
         "leaks": leaks(facts.results),
         "preview_characters": _PREVIEW_CHARACTERS,
         "policy": _policy(scripts),
-        "styles": Markup(_text("page.css")),
-        "scripts": [Markup(script) for script in scripts],
+        "styles": _text("page.css"),
+        "scripts": scripts,
         "specs": _inline_json(specs),
         "theme": _inline_json(json.loads(_text("chart_theme.json"))),
     }
@@ -57,37 +56,13 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "number": _number,
-        "plain": number,
-        "places_of": _places_of,
-        "share": _share,
-        "size": size,
-        "clip": clip,
-    }
+    environment.filters |= {"number": number, "places": places, "share": share, "size": size, "clip": clip}
     return environment
 
 
-def _number(value: float | None, places: int = 3, *, signed: bool = False) -> Markup:
-    """The number for people, with the exact one beside it for machines."""
-    return _data(value, number(value, places, signed=signed))
-
-
-def _share(value: float | None) -> Markup:
-    return _data(value, share(value))
-
-
-def _data(value: float | None, text: str) -> Markup:
-    return Markup("{}").format(text) if value is None else Markup('<data value="{}">{}</data>').format(json.dumps(value), text)
-
-
-def _places_of(values: Sequence[float | None]) -> int:
-    return decimals(*values)
-
-
-def _inline_json(value: Mapping[str, Any]) -> Markup:
+def _inline_json(value: Mapping[str, Any]) -> str:
     """JSON that cannot end the script element it stands in, whatever text is inside."""
-    return Markup(json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _policy(scripts: Sequence[str]) -> str:
@@ -100,7 +75,7 @@ def _policy(scripts: Sequence[str]) -> str:
 @cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    bundle = str(vl_convert.javascript_bundle())
+    bundle = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     # A browser turns carriage returns into line feeds, and the hash would no longer fit.
     assert "\r" not in bundle
     return bundle.replace("</script", "<\\/script")

@@ -1,4 +1,4 @@
-"""The chart of a probe: one row for each slice, base beside tuned, with intervals."""
+"""The chart of a probe: one row for each slice, base beside tuned, with intervals where there are items enough."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +9,15 @@ from tunewell.report.charts import LABELS, MODEL_COLOURS, Spec, finish, rows
 from tunewell.report.slices import SliceMean
 from tunewell.report.words import Words
 
-_ROW_HEIGHT = 44
+_ROW_HEIGHT, _LOW_ROW_HEIGHT = 44, 30
+_MANY_ROWS = 9
+_FEW_ITEMS = 10
 
 
 def slice_bars(
     means: Sequence[SliceMean], words: Words, *, measure: str, label: Callable[[SliceMean], str], percent: bool = False
 ) -> Spec | None:
-    """Horizontal bars of base and tuned on each slice, with their intervals.
+    """Horizontal bars of base and tuned on each slice, with their intervals; below ten items an interval says nothing.
 
     Args:
         means: slices in the order in which they are to stand.
@@ -41,14 +43,16 @@ def slice_bars(
         ],
     )
     scale = alt.Scale(domain=[0, min(1.0, largest * 1.08)], nice=False)
-    x = alt.X("value:Q", title=measure, scale=scale, axis=alt.Axis(format=".0%" if percent else ".2f", tickCount=4))
+    x = alt.X("value:Q", title=None, scale=scale, axis=alt.Axis(format=".0%" if percent else ".2f", tickCount=4))
     bars = base.mark_bar(cornerRadiusEnd=2).encode(x=x, color=alt.Color("model:N", scale=MODEL_COLOURS, legend=None))
     whiskers = base.mark_rule(color="var(--ink)", strokeWidth=1.4, opacity=0.75).encode(x="low:Q", x2="high:Q")
-    return finish(alt.layer(bars, whiskers), height=_ROW_HEIGHT * len({bar["slice"] for bar in data}))
+    count = len({bar["slice"] for bar in data})
+    return finish(bars, whiskers, height=count * (_ROW_HEIGHT if count < _MANY_ROWS else _LOW_ROW_HEIGHT))
 
 
 def _bar(mean: SliceMean, label: str, words: Words) -> dict[str, Any]:
-    low, high = mean.estimate.low, mean.estimate.high
+    few = mean.estimate.n < _FEW_ITEMS
+    low, high = (None, None) if few else (mean.estimate.low, mean.estimate.high)
     return {
         "slice": label,
         "model": mean.model,

@@ -35,7 +35,7 @@ def loss_curve(log: Sequence[Mapping[str, Any]], words: Words) -> Spec | None:
         data.mark_line(color="var(--tuned)", strokeWidth=2.5).encode(x=x, y="smooth:Q"),
         data.mark_point(size=60, opacity=0).encode(x=x, y="loss:Q", tooltip=tooltip),
     ]
-    return finish(alt.layer(*layers), height=240)
+    return finish(*layers, height=240)
 
 
 def _thinned(log: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
@@ -69,7 +69,7 @@ def waterfall(steps: Sequence[Step], words: Words) -> Spec:
     colour = alt.Color("kind:N", scale=_STEP_COLOURS, legend=None)
     bars = base.mark_bar(height=15, cornerRadius=2).encode(x=x, x2="end:Q", color=colour)
     text = base.mark_text(align="left", dx=6, color="var(--ink)").encode(x="end:Q", text="shown:N")
-    return finish(alt.layer(bars, text), height=28 * len(data))
+    return finish(bars, text, height=28 * len(data))
 
 
 def stage_seconds(stages: Sequence[tuple[str, float]], words: Words) -> Spec:
@@ -84,7 +84,7 @@ def stage_seconds(stages: Sequence[tuple[str, float]], words: Words) -> Spec:
     )
     bars = base.mark_bar(height=14, cornerRadius=2, color="var(--tuned)")
     text = base.mark_text(align="left", dx=6, color="var(--ink)").encode(text="shown:N")
-    return finish(alt.layer(bars, text), height=27 * len(data))
+    return finish(bars, text, height=27 * len(data))
 
 
 def difference_histogram(differences: Sequence[float], words: Words) -> Spec | None:
@@ -101,7 +101,7 @@ def difference_histogram(differences: Sequence[float], words: Words) -> Spec | N
         bin=alt.BinParams(binned=True, step=0.1),
         title=words("histogram_x"),
         scale=alt.Scale(domain=[-1, 1]),
-        axis=alt.Axis(grid=False, format="+.1f", tickCount=10),
+        axis=alt.Axis(grid=False, format=".1f", tickCount=10),
     )
     tooltip = [
         alt.Tooltip("start:Q", title=words("from"), format="+.1f"),
@@ -111,4 +111,4 @@ def difference_histogram(differences: Sequence[float], words: Words) -> Spec | N
     bars = alt.Chart(rows(data)).mark_bar(binSpacing=1)
     y = alt.Y("items:Q", title=words("items"), axis=alt.Axis(tickMinStep=1, tickCount=4))
     encoded = bars.encode(x=x, x2="end:Q", y=y, color=alt.Color("side:N", scale=_SIDE_COLOURS, legend=None), tooltip=tooltip)
-    return finish(alt.layer(encoded), height=170)
+    return finish(encoded, height=170)

@@ -7,6 +7,9 @@ from tunewell import stats
 from tunewell.records import Result
 from tunewell.report.diff import Diff, word_diff
 
+Model = Literal["base", "tuned"]
+
+MODELS: tuple[Model, ...] = ("base", "tuned")
 _CHOSEN = 5
 _LONGEST_TEXT = 1200
 _NEW_QUESTIONS = ("paraphrase", "unseen")
@@ -16,7 +19,7 @@ class SliceMean(NamedTuple):
     """The mean of one measure on one slice, for one model."""
 
     variant: str
-    model: Literal["base", "tuned"]
+    model: Model
     estimate: stats.Estimate
     held_out: bool
 
@@ -33,7 +36,7 @@ class Pair(NamedTuple):
 
 
 class SideBySide(NamedTuple):
-    """One item for the page: its texts, cut to a length that a page bears, and which words each answer shares with the reference."""
+    """One item for the page: its texts, cut to a length that a page bears, and the words that answer and reference share."""
 
     variant: str
     question: str
@@ -54,7 +57,7 @@ class Examples(NamedTuple):
 
 def slice_means(results: Iterable[Result], probe: str, measure: str, *, confidence: float) -> list[SliceMean]:
     """Mean and clustered interval of a measure, for each slice of a probe and each model, slices in the order they come."""
-    groups: dict[tuple[str, Literal["base", "tuned"]], list[Result]] = {}
+    groups: dict[tuple[str, Model], list[Result]] = {}
     for result in results:
         if result.probe == probe and measure in result.measures:
             groups.setdefault((result.variant, result.model), []).append(result)
@@ -66,11 +69,11 @@ def slice_means(results: Iterable[Result], probe: str, measure: str, *, confiden
 
 def mean_of(
     results: Iterable[Result], probe: str, measure: str, *, variant: str = "", confidence: float
-) -> dict[Literal["base", "tuned"], stats.Estimate]:
+) -> dict[Model, stats.Estimate]:
     """Mean of a measure over a probe, or over one of its slices, for each model that has results there."""
     chosen = [result for result in results if result.probe == probe and variant in ("", result.variant)]
-    groups = {model: [result for result in chosen if result.model == model] for model in ("base", "tuned")}
-    return {model: _mean(group, measure, confidence) for model, group in groups.items() if group}  # type: ignore[misc]
+    groups = {model: [result for result in chosen if result.model == model] for model in MODELS}
+    return {model: _mean(group, measure, confidence) for model, group in groups.items() if group}
 
 
 def pairs(results: Iterable[Result], probe: str) -> list[Pair]:

@@ -59,7 +59,12 @@ def decimals(*values: float | None) -> int:
     return 3 if largest < 10 else 1 if largest < 1000 else 0
 
 
-def number(value: float | None, places: int = 3, *, signed: bool = False) -> str:
+def places(row: Mapping[str, Any]) -> int:
+    """How many decimals a row of base and tuned values gets: one on a scale of 100, else by size."""
+    return 1 if row.get("unit") == "points of 100" else decimals(row["base"], row["tuned"])
+
+
+def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str:
     """A number for people: thousands separated, a true minus sign, a dash where there is none.
 
     >>> number(-0.1234), number(0.05, signed=True), number(1234567, 0), number(None)
@@ -67,7 +72,7 @@ def number(value: float | None, places: int = 3, *, signed: bool = False) -> str
     """
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:+,.{places}f}" if signed else f"{value:,.{places}f}"
+    text = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
     if not any(digit in text for digit in "123456789"):
         text = text.lstrip("+-")
     return text.replace("-", "−")

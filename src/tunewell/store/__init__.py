@@ -1,6 +1,6 @@
 """Files that survive a crash: Parquet shards, atomic writes, hashes, manifests and journals."""
 
-from tunewell.store.files import atomic_folder, atomic_write, friendly_disk_errors, write_json
+from tunewell.store.files import atomic_folder, atomic_write, exclusive, friendly_disk_errors, write_json
 from tunewell.store.hashing import digest, file_digest, folder_digest
 from tunewell.store.journal import Journal
 from tunewell.store.manifest import MANIFEST, Manifest
@@ -15,6 +15,7 @@ __all__ = [
     "atomic_write",
     "count_rows",
     "digest",
+    "exclusive",
     "file_digest",
     "folder_digest",
     "friendly_disk_errors",

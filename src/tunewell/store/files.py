@@ -1,6 +1,7 @@
 """Writing files so that a reader sees either the old or the new one, never half of one."""
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -60,6 +61,18 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def exclusive(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock file `path`; the system lets go of it when the process ends, however it ends.
+
+    Without `wait`, raises BlockingIOError where another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -61,7 +61,7 @@ class ChatFormat:
             rendered = self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=generation_prompt)
         except JinjaError as error:
             raise TemplateError(f"the chat template refuses this conversation: {error}", where=self._where) from error
-        return cast(str, rendered)
+        return cast("str", rendered)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """The token ids after which the model writes its answer. Raises `TemplateError` on control tokens in a message."""
@@ -74,20 +74,20 @@ class ChatFormat:
 
     def decode(self, ids: Sequence[int]) -> str:
         """Generated ids as text, control tokens left out."""
-        return cast(str, self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        return cast("str", self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def spans(self, encoded: Encoded) -> list[tuple[str, bool]]:
         """The conversation as pieces of text with whether they are trained, for a person to look at."""
         runs = groupby(zip(encoded.ids, encoded.labels, strict=True), key=lambda pair: pair[1] != NOT_TRAINED)
-        return [(cast(str, self._tokenizer.decode([token for token, _ in run])), trained) for trained, run in runs]
+        return [(cast("str", self._tokenizer.decode([token for token, _ in run])), trained) for trained, run in runs]
 
     def encode(self, messages: Sequence[Message]) -> Encoded:
         """Ids and labels of a whole conversation. Raises `TemplateError` where the labels cannot be derived exactly."""
         self._refuse_control_tokens(messages)
         text = self.text(messages)
         encoding = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids = cast(list[int], encoding["input_ids"])
-        offsets = cast(list[tuple[int, int]], encoding["offset_mapping"])
+        ids = cast("list[int]", encoding["input_ids"])
+        offsets = cast("list[tuple[int, int]]", encoding["offset_mapping"])
         labels = [NOT_TRAINED] * len(ids)
         for index, message in enumerate(messages):
             if message.role != "assistant":
@@ -136,4 +136,4 @@ class ChatFormat:
         return frozenset({last_trained} | ({end_of_sequence} if end_of_sequence is not None else set()))
 
     def _ids(self, text: str) -> list[int]:
-        return cast(list[int], self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return cast("list[int]", self._tokenizer(text, add_special_tokens=False)["input_ids"])

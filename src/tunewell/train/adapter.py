@@ -33,5 +33,5 @@ def count_parameters(model: torch.nn.Module) -> tuple[int, int]:
 
 def save_adapter(model: PeftModel, tokenizer: Any, folder: Path) -> None:
     """Write the adapter and its tokenizer, so that plain peft and transformers load them."""
-    model.save_pretrained(folder)
+    model.save_pretrained(str(folder))
     tokenizer.save_pretrained(folder)

@@ -25,7 +25,7 @@ def check_isolation(model: PreTrainedModel, examples: Sequence[Encoded]) -> floa
     alone = torch.cat([_token_losses(model, [example]) for example in examples])
     counts = [sum(label >= 0 for label in example.labels[1:]) for example in examples]
     pairs = zip(together.split(counts), alone.split(counts), strict=True)
-    largest = max(abs(packed.mean() - single.mean()).item() for packed, single in pairs)
+    largest: float = max(abs(packed.mean() - single.mean()).item() for packed, single in pairs)
     if largest > _TOLERANCE.get(model.dtype, 1e-3):
         what = f"examples packed in one row see each other in this architecture: their losses differ by {largest:.3g}"
         raise ModelError(what, where="model", hint="please report the model's name: its attention does not take segments")

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from rich.progress import Progress, TaskID
@@ -14,7 +14,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from tunewell.errors import TunewellError
 from tunewell.model.attention import row_logits
-from tunewell.train.batches import PackedRow, Step
+from tunewell.train.batches import PackedRow, PackedSteps, Step
 from tunewell.train.checkpoints import seal
 
 
@@ -41,7 +41,7 @@ class PackedTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The plan's own order."""
-        return SequentialSampler(train_dataset or self.train_dataset)
+        return SequentialSampler(cast("PackedSteps", train_dataset or self.train_dataset))
 
 
 class RunLog(TrainerCallback):
@@ -62,8 +62,9 @@ class RunLog(TrainerCallback):
         self._progress.update(self._bar, completed=state.global_step)
         self._last = time.perf_counter()
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Write one step."""
+        logs = kwargs["logs"]
         if "loss" not in logs:
             return
         now = time.perf_counter()

@@ -1,0 +1,96 @@
+"""What is asked: every slice, every shell, every kind, and the question itself never lost."""
+
+import pytest
+
+from tunewell.bundled import read_jsonl, read_yaml
+from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, languages_of, leakage_asks
+from tunewell.records import Example, Message, Origin
+
+
+def _test(task: str, number: int, language: str = "en") -> Example:
+    question = f"question {number} {task}?" if language == "en" else f"第{number}个问题{task}"
+    messages = (Message("user", question), Message("assistant", f"answer {number}"))
+    return Example(messages, "domain", Origin("t", number), task=task, language=language, family=f"f{number}")
+
+
+@pytest.fixture
+def tests() -> list[Example]:
+    return [_test(task, number) for number in range(6) for task in ("seen", "paraphrase", "unseen")]
+
+
+def test_domain_items_are_the_test_items_slice_by_slice(tests: list[Example]) -> None:
+    asks = domain_asks(tests, per_slice=4)
+    assert [ask.variant for ask in asks] == ["seen"] * 4 + ["paraphrase"] * 4 + ["unseen"] * 4
+    assert len({ask.item for ask in asks}) == 12
+    assert asks[0].prompt == "question 0 seen?"
+    assert asks[0].reference == "answer 0"
+    assert {ask.family for ask in asks} == {"f0", "f1", "f2", "f3"}
+
+
+def test_each_trained_question_is_asked_in_every_shell(tests: list[Example]) -> None:
+    asks = list(brittleness_asks(tests, questions=3))
+    shells = read_yaml("probes", "en.yaml")["shells"]
+    assert len(asks) == 3 * len(shells)
+    assert {ask.variant for ask in asks} == {shell["name"] for shell in shells}
+    for ask in asks:
+        question = next(test.question for test in tests if test.id == ask.item)
+        assert question.endswith("seen?")
+        assert question in ask.prompt
+        assert "{question}" not in ask.prompt
+        assert ask.check["held_out"] == next(shell["held_out"] for shell in shells if shell["name"] == ask.variant)
+    with_system = [ask for ask in asks if ask.messages[0].role == "system"]
+    assert with_system
+    assert all(ask.messages[-1].role == "user" for ask in asks)
+
+
+def test_without_trained_questions_the_unseen_ones_are_asked() -> None:
+    assert {ask.item for ask in brittleness_asks([_test("unseen", 1)], questions=5)} == {_test("unseen", 1).id}
+
+
+def test_constraints_take_turns_and_stand_after_the_question(tests: list[Example]) -> None:
+    asks = list(constraint_asks(tests, count=40))
+    kinds = [kind["kind"] for kind in read_yaml("probes", "constraints.yaml")]
+    assert [ask.variant for ask in asks] == [kinds[place % len(kinds)] for place in range(40)]
+    assert len({ask.item for ask in asks}) == 40
+    assert all(ask.prompt.endswith(ask.check["text"]) and " seen?" not in ask.prompt for ask in asks)
+
+
+def test_chinese_questions_get_chinese_constraints() -> None:
+    asks = list(constraint_asks([_test("unseen", 1, "zh")], count=14))
+    assert all(ask.language == "zh" for ask in asks)
+    assert asks[0].prompt == "第1个问题unseen请不要超过20个字。"
+
+
+def test_leakage_prompts_are_general_and_near_misses_in_each_language() -> None:
+    asks = list(leakage_asks(["en", "zh"], count=60))
+    counts = {
+        (ask.language, ask.variant): sum((a.language, a.variant) == (ask.language, ask.variant) for a in asks) for ask in asks
+    }
+    assert counts == {("en", "general"): 20, ("en", "near_miss"): 10, ("zh", "general"): 20, ("zh", "near_miss"): 10}
+
+
+def test_languages_are_those_of_the_items_the_most_frequent_first(tests: list[Example]) -> None:
+    assert languages_of([*tests[:2], _test("seen", 9, "zh")]) == ["en", "zh"]
+    assert languages_of([]) == ["en"]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_bundled_probes_are_well_formed(language: str) -> None:
+    probes = read_yaml("probes", f"{language}.yaml")
+    shells = probes["shells"]
+    assert shells[0] == {"name": "plain", "system": "", "text": "{question}", "held_out": False}
+    assert len(shells) >= 8
+    assert 2 * sum(shell["held_out"] for shell in shells) == len(shells)
+    assert all(shell["text"].count("{question}") == 1 for shell in shells)
+    prompts = [*probes["general"], *probes["near_miss"]]
+    assert len(set(prompts)) == len(prompts) >= 100
+
+
+@pytest.mark.parametrize(("language", "least"), [("en", 200), ("zh", 80)])
+def test_bundled_retention_items_are_well_formed(language: str, least: int) -> None:
+    rows = read_jsonl("retention", f"{language}.jsonl")
+    assert len(rows) >= least
+    assert len({row["ability"] for row in rows}) == 8
+    assert all(len(set(row["choices"])) == 4 and 0 <= row["answer"] < 4 for row in rows)
+    places = [sum(row["answer"] == place for row in rows) for place in range(4)]
+    assert max(places) - min(places) <= len(rows) / 10, "no position may be right more often than another"

@@ -1,0 +1,33 @@
+"""Retention items spread over abilities, and probabilities that do not punish long choices."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewell.evaluate.retention import choice_probabilities, retention_items
+
+
+@pytest.mark.parametrize("count", [16, 50, 10_000])
+def test_items_are_spread_evenly_over_languages_and_abilities(count: int) -> None:
+    items = retention_items(["en", "zh"], count=count)
+    assert len(items) <= count
+    sizes: dict[tuple[str, str], int] = {}
+    for item in items:
+        sizes[item.language, item.ability] = sizes.get((item.language, item.ability), 0) + 1
+    if count == 16:
+        assert set(sizes.values()) == {1}
+        assert len(sizes) == 16
+
+
+def test_the_likelier_choice_per_token_wins_even_when_it_is_longer() -> None:
+    probabilities = choice_probabilities([-4.0, -6.0], [2, 6])
+    assert probabilities[1] > probabilities[0]
+    assert probabilities[1] == pytest.approx(0.731, abs=1e-3)
+
+
+@given(st.lists(st.tuples(st.floats(-1e4, 0), st.integers(1, 50)), min_size=1, max_size=6))
+def test_probabilities_sum_to_one(pairs: list[tuple[float, int]]) -> None:
+    values, lengths = zip(*pairs, strict=True)
+    probabilities = choice_probabilities(values, lengths)
+    assert sum(probabilities) == pytest.approx(1)
+    assert all(0 <= probability <= 1 for probability in probabilities)
