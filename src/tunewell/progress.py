@@ -17,7 +17,7 @@ class Bar(NamedTuple):
 
 @contextmanager
 def progress_bar(name: str, *, total: int) -> Iterator[Bar]:
-    """A bar that shows name, share done, time used and left, and a note; it leaves no trace when it is done."""
+    """A bar that shows name, share done, time used and left, and a note; it leaves no trace when it is done. Silent where stderr is no terminal."""
     columns = (
         TextColumn("  {task.description:<10}"),
         BarColumn(bar_width=28),
@@ -27,5 +27,6 @@ def progress_bar(name: str, *, total: int) -> Iterator[Bar]:
         TimeRemainingColumn(),
         TextColumn("[dim]{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield Bar(progress, progress.add_task(name, total=total, note=""))

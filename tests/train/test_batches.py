@@ -55,4 +55,6 @@ def test_a_dataset_item_is_the_packed_step() -> None:
     steps = plan_steps([2, 2], epochs=1, batch_tokens=2, seed=3)
     dataset = PackedSteps(examples, steps)
     assert len(dataset) == 2
-    assert dataset[0].row.input_ids.tolist() == [examples[steps[0].examples[0]].ids]
+    ids = dataset[0].row.input_ids[0].tolist()
+    assert ids == [*examples[steps[0].examples[0]].ids, *[0] * 30], "rows are filled to a multiple of 32"
+    assert len(dataset[0].targets) == 1, "filler is not trained"

@@ -216,12 +216,14 @@ def _print_result(result: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _quiet() -> None:
-    """Keep the notices of libraries off the terminal; our own log lines go to stderr."""
+    """Keep the notices of libraries off the terminal, and their caches small; our own log lines go to stderr."""
     import logging
     import os
     import warnings
 
     warnings.simplefilter("ignore")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # The library of matrix products keeps a compiled kernel for each of its last 1024 sizes: a gigabyte and more.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tunewell").setLevel(logging.INFO)

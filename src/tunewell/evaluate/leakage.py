@@ -25,9 +25,9 @@ class SceneDetector:
     """Tells domain answers from general ones by their tokens and pairs of tokens.
 
     The score is the mean log-odds of these features under two smoothed multinomial models (naive Bayes), fitted on one half
-    of the rows. On the other half the threshold is set so that at most 1 % of the general answers lie above it, and two
-    normal curves turn the score into a probability. An answer leaks when its score is above the threshold, or when at least
-    half of its 5-token sequences occur in a training answer of the domain.
+    of the rows. On the other half a threshold is set so that at most 1 % of the general answers lie above it, and two
+    normal curves turn the score into a probability. An answer leaks when its score is above the threshold and it is more
+    probably a domain answer than not, or when half of its 5-token sequences occur in a training answer of the domain.
 
     Known problems: an answer about payments to a general prompt counts as a leak even where it is right; answers of fewer
     than three tokens carry little evidence and are counted as no leak.
@@ -51,7 +51,9 @@ class SceneDetector:
         if len(words) < 3:
             return Leak(is_leak=False, domain_probability=0.0, overlap=overlap)
         score = self._score(answer)
-        return Leak(score > self._threshold or overlap >= _COPIED, self._probability(score), overlap)
+        probability = self._probability(score)
+        sounds_like_it = score > self._threshold and probability > 0.5
+        return Leak(sounds_like_it or overlap >= _COPIED, probability, overlap)
 
     def _score(self, text: str) -> float:
         features = _features(text)

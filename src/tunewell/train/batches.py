@@ -13,6 +13,9 @@ from tunewell.model.attention import Row, lay_end_to_end
 from tunewell.template import Encoded
 
 
+_ROW_MULTIPLE = 32
+
+
 class Step(NamedTuple):
     """One optimiser step: the epoch it belongs to, and the indexes of its examples."""
 
@@ -52,9 +55,9 @@ def plan_steps(lengths: Sequence[int], *, epochs: float, batch_tokens: int, seed
     return steps
 
 
-def pack(encoded: Sequence[Encoded]) -> PackedRow:
+def pack(encoded: Sequence[Encoded], *, multiple_of: int = 1) -> PackedRow:
     """Lay examples end to end; each token is predicted at the position before it, never across two examples."""
-    row = lay_end_to_end([example.ids for example in encoded])
+    row = lay_end_to_end([example.ids for example in encoded], multiple_of=multiple_of)
     keep: list[int] = []
     targets: list[int] = []
     start = 0
@@ -78,4 +81,4 @@ class PackedSteps(Dataset[PackedRow]):
         return len(self._steps)
 
     def __getitem__(self, index: int) -> PackedRow:
-        return pack([self._examples[place] for place in self._steps[index].examples])
+        return pack([self._examples[place] for place in self._steps[index].examples], multiple_of=_ROW_MULTIPLE)

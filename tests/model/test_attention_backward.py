@@ -1,0 +1,74 @@
+"""Gradients of the packed attention are those of torch's own."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from tunewell.model.attention import Segment, Span, _like_lengths, packed_attention
+
+
+def _segments(lengths: list[int]) -> list[Segment]:
+    ends = torch.tensor(lengths).cumsum(0).tolist()
+    return [Segment(Span(end - length, end)) for length, end in zip(lengths, ends, strict=True)]
+
+
+def _reference(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: list[Segment]) -> torch.Tensor:
+    outputs = [
+        functional.scaled_dot_product_attention(
+            query[:, :, start:end], key[:, :, start:end], value[:, :, start:end], is_causal=True, enable_gqa=True
+        )
+        for (start, end), _ in segments
+    ]
+    return torch.cat(outputs, dim=2).transpose(1, 2)
+
+
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=7), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_outputs_and_gradients_equal_those_of_each_segment_alone(lengths: list[int], seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    total, size = sum(lengths), 8
+    leaves = [torch.randn(1, heads, total, size, generator=generator).requires_grad_() for heads in (4, 2, 2)]
+    weights = torch.randn(1, total, 4, size, generator=generator)
+    found = []
+    for attend in (_reference, lambda *tensors: packed_attention(torch.nn.Module(), *tensors[:3], None, segments=tensors[3])[0]):
+        output = attend(*leaves, _segments(lengths))
+        gradients = torch.autograd.grad((output * weights).sum(), leaves)
+        found.append([output, *gradients])
+    for expected, got in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_in_bfloat16_the_gradients_are_as_exact_as_torchs_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    exact = [torch.randn(1, heads, 60, 16, generator=generator) for heads in (4, 2, 2)]
+    weights = torch.randn(1, 60, 4, 16, generator=generator)
+    segments = _segments([25, 35])
+
+    def gradients(dtype: torch.dtype, *, ours: bool) -> list[torch.Tensor]:
+        leaves = [tensor.detach().to(dtype).requires_grad_() for tensor in exact]
+        output = packed_attention(torch.nn.Module(), *leaves, None, segments=segments)[0] if ours else _reference(*leaves, segments)
+        return [gradient.float() for gradient in torch.autograd.grad((output.float() * weights).sum(), leaves)]
+
+    truth = gradients(torch.float32, ours=False)
+    for true, our, their in zip(truth, gradients(torch.bfloat16, ours=True), gradients(torch.bfloat16, ours=False), strict=True):
+        assert (our - true).norm() <= 2 * (their - true).norm() + 1e-6
+
+
+@given(st.lists(st.integers(1, 500), min_size=1, max_size=30))
+def test_groups_hold_every_segment_once_and_little_padding(lengths: list[int]) -> None:
+    groups = _like_lengths(lengths)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+    assert all(2 * max(lengths[place] for place in group) <= 3 * min(lengths[place] for place in group) for group in groups)
+
+
+@pytest.mark.parametrize("heads", [2, 4])
+def test_without_segments_it_is_transformers_own(heads: int) -> None:
+    query, key, value = (torch.randn(2, heads, 5, 8) for _ in range(3))
+    module = torch.nn.Module()
+    module.is_causal = True  # type: ignore[assignment]
+    module.num_key_value_groups = 1  # type: ignore[assignment]
+    output, _ = packed_attention(module, query, key, value, None, scaling=None, dropout=0.0)
+    expected = functional.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
+    torch.testing.assert_close(output, expected)
