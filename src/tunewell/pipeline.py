@@ -223,8 +223,11 @@ def _is_described(path: Path, description: Mapping[str, str]) -> bool:
 
 @contextmanager
 def _only_one_process(run_dir: Path) -> Iterator[None]:
-    if run_dir.exists() and not run_dir.is_dir():
-        raise MachineError("the run's folder is a file", where=str(run_dir), hint="choose another with `--run DIR`")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the run's folder cannot be made: {error.strerror}"
+        raise MachineError(what, where=str(run_dir), hint="choose another with `--run DIR`") from error
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive(run_dir / ".lock", wait=False))

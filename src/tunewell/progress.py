@@ -17,7 +17,10 @@ class Bar(NamedTuple):
 
 @contextmanager
 def progress_bar(name: str, *, total: int) -> Iterator[Bar]:
-    """A bar that shows name, share done, time used and left, and a note; it leaves no trace when it is done. Silent where stderr is no terminal."""
+    """A bar that shows name, share done, time used and left, and a note; it leaves no trace when it is done.
+
+    Silent where stderr is no terminal.
+    """
     columns = (
         TextColumn("  {task.description:<10}"),
         BarColumn(bar_width=28),

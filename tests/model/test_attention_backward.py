@@ -24,6 +24,10 @@ def _reference(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segm
     return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
+def _ours(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: list[Segment]) -> torch.Tensor:
+    return packed_attention(torch.nn.Module(), query, key, value, None, segments=segments)[0]
+
+
 @given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=7), seed=st.integers(0, 99))
 @settings(max_examples=30, deadline=None)
 def test_outputs_and_gradients_equal_those_of_each_segment_alone(lengths: list[int], seed: int) -> None:
@@ -32,8 +36,8 @@ def test_outputs_and_gradients_equal_those_of_each_segment_alone(lengths: list[i
     leaves = [torch.randn(1, heads, total, size, generator=generator).requires_grad_() for heads in (4, 2, 2)]
     weights = torch.randn(1, total, 4, size, generator=generator)
     found = []
-    for attend in (_reference, lambda *tensors: packed_attention(torch.nn.Module(), *tensors[:3], None, segments=tensors[3])[0]):
-        output = attend(*leaves, _segments(lengths))
+    for attend in (_reference, _ours):
+        output = attend(leaves[0], leaves[1], leaves[2], _segments(lengths))
         gradients = torch.autograd.grad((output * weights).sum(), leaves)
         found.append([output, *gradients])
     for expected, got in zip(*found, strict=True):
@@ -48,7 +52,7 @@ def test_in_bfloat16_the_gradients_are_as_exact_as_torchs_own() -> None:
 
     def gradients(dtype: torch.dtype, *, ours: bool) -> list[torch.Tensor]:
         leaves = [tensor.detach().to(dtype).requires_grad_() for tensor in exact]
-        output = packed_attention(torch.nn.Module(), *leaves, None, segments=segments)[0] if ours else _reference(*leaves, segments)
+        output = (_ours if ours else _reference)(leaves[0], leaves[1], leaves[2], segments)
         return [gradient.float() for gradient in torch.autograd.grad((output.float() * weights).sum(), leaves)]
 
     truth = gradients(torch.float32, ours=False)

@@ -116,5 +116,5 @@ def test_trouble_with_the_disk_is_one_clear_line(
 
 def test_a_run_folder_that_is_a_file_is_refused(recipe_path: Path, tmp_path: Path) -> None:
     (tmp_path / "run").write_text("x")
-    with pytest.raises(MachineError, match="is a file"):
+    with pytest.raises(MachineError, match="cannot be made: File exists"):
         run_recipe(load_recipe(recipe_path), tmp_path / "run")

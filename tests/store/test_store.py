@@ -203,3 +203,19 @@ def test_a_manifest_that_cannot_be_read_counts_as_none(tmp_path: Path) -> None:
     assert Manifest.read(tmp_path) is None
     (tmp_path / "manifest.json").write_text('{"stage": "mix", "unknown": 1}')
     assert Manifest.read(tmp_path) is None
+
+
+def test_a_strange_error_on_a_full_disk_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunewell.errors import MachineError
+    from tunewell.store import files
+
+    def fail() -> None:
+        with files.friendly_disk_errors(tmp_path / "not" / "yet"):
+            raise RuntimeError("unexpected pos 44160 vs 44052")
+
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        fail()
+    monkeypatch.setattr(files, "_FULL", 1 << 62)
+    with pytest.raises(MachineError, match="the disk is full") as caught:
+        fail()
+    assert "finished stages are kept" in caught.value.hint

@@ -177,7 +177,11 @@ def run_stages(path: Path, folder: Path, overrides: list[str], *, until: str, st
     recipe = load_recipe(path, overrides)
     talk.print(f"[bold]{folder}[/]  [dim]{path}[/]", soft_wrap=True)
     command = shlex.join(["tunewell", *sys.argv[1:]])
-    return run_recipe(recipe, folder, until=until, start=start, command=command, listener=stage_listener())
+    try:
+        return run_recipe(recipe, folder, until=until, start=start, command=command, listener=stage_listener())
+    except KeyboardInterrupt:
+        talk.print("\nstopped; the same command goes on from here")
+        raise typer.Exit(130) from None
 
 
 def _finish(folder: Path, until: str, *, require: Required | None, as_json: bool) -> None:

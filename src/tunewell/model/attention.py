@@ -174,7 +174,7 @@ def _like_lengths(lengths: Sequence[int]) -> list[list[int]]:
 
 def _split(tensor: torch.Tensor, lengths: list[int]) -> tuple[torch.Tensor, ...]:
     """From (1, heads, tokens, head size) to a (tokens, heads, head size) for each segment."""
-    return tensor[0].transpose(0, 1).split(lengths)
+    return tuple(tensor[0].transpose(0, 1).split(lengths))
 
 
 def _pad(pieces: list[torch.Tensor]) -> torch.Tensor:

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tunewell.errors import MachineError
+from tunewell.errors import MachineError, TunewellError
 
+_FULL = 128 << 10
 _DISK_ERRORS = {
     errno.ENOSPC: ("the disk is full", "free some space, then run the same command again: finished stages are kept"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again: finished stages are kept"),
@@ -23,14 +24,28 @@ _DISK_ERRORS = {
 
 @contextmanager
 def friendly_disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a read-only folder into a `MachineError` that names the path."""
+    """Turn a full disk or a read-only folder into a `MachineError` that names the path.
+
+    Libraries report a full disk in many ways (torch: "unexpected pos 44160 vs 44052"), so any failure on a disk without free
+    space counts as one.
+    """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        what, hint = _DISK_ERRORS[error.errno]
-        raise MachineError(what, where=str(error.filename or path), hint=hint) from error
+    except TunewellError:
+        raise
+    except Exception as error:
+        code = error.errno if isinstance(error, OSError) else None
+        if code not in _DISK_ERRORS:
+            if not _is_full(path):
+                raise
+            code = errno.ENOSPC
+        what, hint = _DISK_ERRORS[code]
+        raise MachineError(what, where=str(getattr(error, "filename", None) or path), hint=hint) from error
+
+
+def _is_full(path: Path) -> bool:
+    existing = next(folder for folder in (path, *path.parents) if folder.exists())
+    return shutil.disk_usage(existing).free < _FULL
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from torch.utils.data import Dataset
 from tunewell.model.attention import Row, lay_end_to_end
 from tunewell.template import Encoded
 
-
 _ROW_MULTIPLE = 32
 
 
