@@ -23,6 +23,9 @@ check: $(VENV)/.dev
 	$(BIN)/deptry .
 	$(BIN)/codespell
 
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
+
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/generate_docs.py
 

@@ -1,0 +1,108 @@
+"""`make bench`: ours and the peer's on the same work in one run, as a ratio.
+
+Peers live in an environment of their own, `.bench/venv`, made on the first call. Absolute times on a shared machine mean little;
+ratios of two sides measured one after the other mean more. Writes docs/benchmarks.md and benchmarks.json.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import venv
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parent.parent
+VENV = ROOT / ".bench" / "venv"
+PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18")
+
+
+class Row(NamedTuple):
+    """One comparison: what was measured on both sides, and ours ÷ peer's (above 1: ours is faster)."""
+
+    name: str
+    ours: float
+    peer: float
+    ratio: float
+    unit: str
+    note: str
+
+
+def novelty() -> Row:
+    """Pairs of instructions compared per second, with the same rows kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "instructions.json"
+        _run(sys.executable, "bench/novelty.py", "write", str(rows))
+        ours = _run(sys.executable, "bench/novelty.py", "ours", str(rows))
+        peer = _run(VENV / "bin" / "python", "bench/novelty.py", "peer", str(rows))
+    assert ours["kept_hash"] == peer["kept_hash"], "the two sides keep different rows"
+    note = f"{ours['rows']:,} synthetic instructions (peer: the first {peer['rows']:,}), same rows kept, one process each"
+    return _row("ROUGE-L novelty against rouge_score", ours, peer, "pairs_per_second", "pairs/s", note)
+
+
+def training() -> Row:
+    """Trained (not padding) tokens per second of LoRA, rank 8 on all linear layers."""
+    ours = _run(sys.executable, "bench/training.py", "ours")
+    peer = _run(VENV / "bin" / "python", "bench/training.py", "peer", ours["model"], ours["rows_file"])
+    note = (
+        f"LoRA rank 8 on all linear layers, SmolLM2-135M, bf16, {ours['rows']} bundled rows cut at 512 tokens, one epoch, "
+        f"TRL's batch of 4 and defaults else; loss of the last quarter {ours['loss']:.3f} and {peer['loss']:.3f}"
+    )
+    return _row("LoRA training against TRL's SFTTrainer", ours, peer, "tokens_per_second", "tokens/s", note)
+
+
+BENCHMARKS: tuple[Callable[[], Row], ...] = (novelty, training)
+
+
+def main() -> None:
+    """Run every benchmark and write both files."""
+    _ensure_peers()
+    rows = [benchmark() for benchmark in BENCHMARKS]
+    facts = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {date.today().isoformat()}"
+    (ROOT / "benchmarks.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
+    lines = [
+        "# Benchmarks",
+        f"Written by `make bench` ({facts}). Ours and the peer's ran one after the other on the same machine; "
+        "it is shared, so quote the ratio.",
+        "\n".join(
+            [
+                "| benchmark | ours | peer | ours ÷ peer | unit | what ran |",
+                "|---|---|---|---|---|---|",
+                *(f"| {r.name} | {r.ours:,.0f} | {r.peer:,.0f} | {r.ratio:,.2f} | {r.unit} | {r.note} |" for r in rows),
+            ]
+        ),
+    ]
+    page = "\n\n".join(lines) + "\n"
+    (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
+    sys.stdout.write(page)
+
+
+def _row(name: str, ours: dict[str, Any], peer: dict[str, Any], key: str, unit: str, note: str) -> Row:
+    return Row(name, round(ours[key], 1), round(peer[key], 1), round(ours[key] / peer[key], 2), unit, note)
+
+
+def _run(python: Path | str, *arguments: str) -> dict[str, Any]:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run([str(python), *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-3000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def _ensure_peers() -> None:
+    marker = VENV / ".made"
+    if marker.exists() and marker.read_text() == " ".join(PEERS):
+        return
+    venv.create(VENV, with_pip=True, clear=True)
+    for package in PEERS:
+        subprocess.run([VENV / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", package], check=True)
+    marker.write_text(" ".join(PEERS))
+
+
+if __name__ == "__main__":
+    main()
