@@ -84,7 +84,7 @@ def test_a_second_demo_does_nothing_and_says_so(folder: Path) -> None:
 def test_the_readme_loads_the_adapter_with_plain_libraries(folder: Path) -> None:
     readme = (_REPOSITORY / "README.md").read_text(encoding="utf-8")
     [code] = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "AutoPeftModelForCausalLM" in block]
-    assert len(code.strip().splitlines()) <= 6
+    assert len([line for line in code.splitlines() if line.strip()]) <= 6
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, env=environment, timeout=300, check=False
