@@ -40,7 +40,10 @@ def novelty() -> Row:
         ours = _run(sys.executable, "bench/novelty.py", "ours", str(rows))
         peer = _run(VENV / "bin" / "python", "bench/novelty.py", "peer", str(rows))
     assert ours["kept_hash"] == peer["kept_hash"], "the two sides keep different rows"
-    note = f"{ours['rows']:,} synthetic instructions (peer: the first {peer['rows']:,}), same rows kept, one process each"
+    note = (
+        f"{ours['rows']:,} synthetic instructions (peer: the first {peer['rows']:,}), same rows kept, one process each; "
+        "a pair is a row with one kept before it, compared or passed over"
+    )
     return _row("ROUGE-L novelty against rouge_score", ours, peer, "pairs_per_second", "pairs/s", note)
 
 
@@ -50,7 +53,8 @@ def training() -> Row:
     peer = _run(VENV / "bin" / "python", "bench/training.py", "peer", ours["model"], ours["rows_file"])
     note = (
         f"LoRA rank 8 on all linear layers, SmolLM2-135M, bf16, {ours['rows']} bundled rows cut at 512 tokens, one epoch, "
-        f"TRL's batch of 4 and defaults else; loss of the last quarter {ours['loss']:.3f} and {peer['loss']:.3f}"
+        f"TRL's batch of 4 and defaults else; our steps are cut by tokens, TRL's by rows, so the losses of the last quarter "
+        f"({ours['loss']:.3f} and {peer['loss']:.3f}) are not those of equal steps"
     )
     return _row("LoRA training against TRL's SFTTrainer", ours, peer, "tokens_per_second", "tokens/s", note)
 
