@@ -82,7 +82,7 @@ def run(  # noqa: PLR0913  the options of the command
     as_json: AsJson = False,
 ) -> None:
     """Do all stages of a recipe, from data to report. What is unchanged is skipped; what was cut off goes on."""
-    folder = run_dir or recipe.parent / "runs" / recipe.stem
+    folder = run_folder(recipe, run_dir)
     run_stages(recipe, folder, set_ or [], until=until.value, start=start.value if start else None)
     _finish(folder, until.value, require=require, as_json=as_json)
 
@@ -108,7 +108,7 @@ def demo(  # noqa: PLR0913  the options of the command
 @app.command()
 def train(recipe: RecipePath, set_: Overrides = None, run_dir: RunFolder = None, as_json: AsJson = False) -> None:
     """Train, with whatever earlier stages are still to do."""
-    folder = run_dir or recipe.parent / "runs" / recipe.stem
+    folder = run_folder(recipe, run_dir)
     outcome = run_stages(recipe, folder, set_ or [], until="train")[-1]
     names = ("trained_tokens", "seconds", "tokens_per_second", "loss", "peak_rss_bytes")
     from tunewell.pipeline import stage_folder
@@ -123,7 +123,7 @@ def evaluate(recipe: RecipePath, set_: Overrides = None, run_dir: RunFolder = No
     from tunewell.cli.show import emit_json, interval, number, print_rows
     from tunewell.pipeline import stage_folder
 
-    folder = run_dir or recipe.parent / "runs" / recipe.stem
+    folder = run_folder(recipe, run_dir)
     run_stages(recipe, folder, set_ or [], until="evaluate")
     metrics = json.loads((stage_folder(folder, "evaluate") / "metrics.json").read_text(encoding="utf-8"))
     if as_json:
@@ -140,7 +140,7 @@ def gate(
     recipe: RecipePath, set_: Overrides = None, run_dir: RunFolder = None, require: Require = None, as_json: AsJson = False
 ) -> None:
     """Reach a verdict on each claim, with whatever earlier stages are still to do."""
-    folder = run_dir or recipe.parent / "runs" / recipe.stem
+    folder = run_folder(recipe, run_dir)
     run_stages(recipe, folder, set_ or [], until="gate")
     _finish(folder, "gate", require=require, as_json=as_json)
 
@@ -165,6 +165,11 @@ def chat(
     from tunewell.deploy import chat_side_by_side
 
     chat_side_by_side(run_dir, sys.stdin, sys.stdout, system=system, max_new_tokens=max_new_tokens)
+
+
+def run_folder(recipe: Path, chosen: Path | None) -> Path:
+    """The folder of a run: the chosen one, or `runs/NAME` beside the recipe."""
+    return chosen or recipe.parent / "runs" / recipe.stem
 
 
 def run_stages(path: Path, folder: Path, overrides: list[str], *, until: str, start: str | None = None) -> list["Outcome"]:

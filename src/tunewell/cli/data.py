@@ -154,10 +154,10 @@ def _recipe(values: dict[str, Any], overrides: list[str] | None = None) -> Any:
 
 
 def _until(stage: str, path: Path, overrides: list[str], run_dir: Path | None, *, as_json: bool) -> None:
-    from tunewell.cli.app import run_stages
+    from tunewell.cli.app import run_folder, run_stages
     from tunewell.cli.show import emit_json
 
-    folder = run_dir or path.parent / "runs" / path.stem
+    folder = run_folder(path, run_dir)
     manifest = run_stages(path, folder, overrides, until=stage)[-1].manifest
     if as_json:
         emit_json({"run": str(folder), **manifest.counts})

@@ -1,5 +1,6 @@
 """The stage `evaluate`: base and tuned model on the same items, every answer kept."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -144,8 +145,6 @@ def _retention_result(name: ModelName, item: RetentionItem, probabilities: Seque
 
 def _scene_detector(trained: Sequence[Example], languages: Sequence[str]) -> SceneDetector:
     """Fitted on the answers of the run's own rows; the bundled general rows stand beside its open rows, which may be few."""
-    import json
-
     domain = [example.answer for example in trained if example.pool == "domain"]
     general = [example.answer for example in trained if example.pool == "open"]
     for code in languages:

@@ -1,5 +1,6 @@
 """Checkpoints that are known to be whole: each carries the hash of its files, written last."""
 
+import json
 import logging
 import shutil
 from pathlib import Path
@@ -30,8 +31,6 @@ def _step(checkpoint: Path) -> int:
 
 
 def _is_whole(checkpoint: Path) -> bool:
-    import json
-
     try:
         sealed = json.loads((checkpoint / _SEAL).read_text(encoding="utf-8"))["digest"]
     except (OSError, ValueError, KeyError):
