@@ -21,6 +21,24 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 
+RuleName = Literal[
+    "empty",
+    "too_short",
+    "too_long",
+    "language",
+    "noise",
+    "blacklist",
+    "echo",
+    "control_tokens",
+    "personal",
+    "contamination",
+    "duplicate",
+    "contradiction",
+    "near_duplicate",
+    "novelty",
+]
+"""The rules of cleaning, in the order in which they are applied."""
+
 
 class Section(BaseModel):
     """A part of the recipe: unknown keys are errors, values do not change after reading."""
@@ -56,9 +74,13 @@ class Data(Section):
     test: list[str] = []
     """Test items (`seen`, `paraphrase`, `unseen`). Without any, families are held out of the domain rows."""
     ratio: Ratio = Ratio()
-    """Rows of open data beside rows of domain data."""
+    """Open data beside domain data."""
+    by: Literal["rows", "tokens"] = "rows"
+    """What the ratio counts: rows, or tokens of the base model."""
     turns: Turns | None = None
     """Single-turn beside multi-turn rows in each pool. Unset: as they come."""
+    caps: dict[str, Positive] = {}
+    """Most rows that a source may give to training, by file name or glob (`logs-*.jsonl: 5000`), each matching file for itself."""
     when_short: Literal["shrink", "repeat", "fail"] = "shrink"
     """What happens when a pool is too small for the ratio: take less of the other, repeat rows, or stop."""
     holdout: Share = 0.1
@@ -86,24 +108,25 @@ class Generate(Section):
 class Clean(Section):
     """What is dropped before mixing. Every dropped row is kept on disk with its reason."""
 
+    skip: list[RuleName] = []
+    """Rules that are not applied."""
     min_chars: NotNegative = 2
     """Shortest question and answer, in characters."""
     max_chars: Positive = 8000
     """Longest question or answer, in characters."""
     languages: list[Literal["en", "zh"]] = []
     """Languages to keep. Unset: all."""
-    blacklist: bool = True
-    """Drop questions that ask for what a text model cannot do (pictures, sound, charts)."""
-    duplicates: bool = True
-    """Drop rows whose question and answer occurred before."""
-    contradictions: bool = True
-    """Drop every row of a question that stands there with different answers."""
-    control_tokens: bool = True
-    """Drop rows whose text holds control tokens of a chat format, such as `<|im_end|>`."""
-    contamination: bool = True
-    """Drop rows whose question is that of a paraphrase or unseen test item, or nearly."""
+    noise: Share = 0.5
+    """Drop a text of which more than this share is noise: damaged characters, runs of signs, one piece over and over."""
+    personal: Literal["mask", "drop"] = "mask"
+    """What happens to phone, identity and bank card numbers and e-mail addresses: replaced by a word, or the row is dropped."""
+    contacts: list[str] = []
+    """Phone numbers and addresses of your own, which answers may give: they are not personal."""
     novelty: Share = 0.7
-    """Drop a question whose ROUGE-L F1 with an earlier kept one is above this. 1 turns it off."""
+    """Drop a question whose ROUGE-L F1 with an earlier kept one of its pool is above this. 1 turns it off."""
+    near_duplicates: Share = 1.0
+    """Drop a conversation whose five-token pieces agree with those of an earlier kept one by at least this share (MinHash). 1 turns
+    it off."""
 
 
 class Train(Section):

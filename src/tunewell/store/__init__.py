@@ -4,10 +4,22 @@ from tunewell.store.files import atomic_folder, atomic_write, exclusive, friendl
 from tunewell.store.hashing import digest, file_digest, folder_digest
 from tunewell.store.journal import Journal
 from tunewell.store.manifest import MANIFEST, Manifest
-from tunewell.store.shards import ShardWriter, count_rows, read_documents, read_dropped, read_examples, read_results, write_rows
+from tunewell.store.shards import (
+    ROWS_PER_GROUP,
+    ShardWriter,
+    count_rows,
+    read_documents,
+    read_dropped,
+    read_examples,
+    read_results,
+    read_tables,
+    shards,
+    write_rows,
+)
 
 __all__ = [
     "MANIFEST",
+    "ROWS_PER_GROUP",
     "Journal",
     "Manifest",
     "ShardWriter",
@@ -23,6 +35,8 @@ __all__ = [
     "read_dropped",
     "read_examples",
     "read_results",
+    "read_tables",
+    "shards",
     "write_json",
     "write_rows",
 ]

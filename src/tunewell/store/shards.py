@@ -1,4 +1,8 @@
-"""Records in Parquet shards: `part-00000.parquet`, `part-00001.parquet`, … in one folder, read in that order."""
+"""Records in Parquet shards: `part-00000.parquet`, `part-00001.parquet`, … in one folder, read in the order of their names.
+
+Several workers may fill one folder: each writes shards under a name of its own (`part-00003-00000.parquet`), so that a worker
+that is started again writes the same files.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -14,24 +18,39 @@ from tunewell.records import Document, Dropped, Example, Result, row_to_document
 from tunewell.store.files import atomic_write
 
 _ROWS_PER_SHARD = 100_000
-_ROWS_PER_GROUP = 2_000
+ROWS_PER_GROUP = 2_000
+"""Rows that are held in memory at once, by whoever reads or writes shards."""
 _Record = TypeVar("_Record")
 
 
 class ShardWriter:
-    """Writes rows of one schema into a folder. Memory holds one row group; a shard gets its name once it is whole on disk."""
+    """Writes rows of one schema into a folder. Memory holds one row group; a shard gets its name once it is whole on disk.
 
-    def __init__(self, folder: Path, schema: pa.Schema, *, rows_per_shard: int = _ROWS_PER_SHARD) -> None:
+    Shards of the same name from an earlier attempt are removed first. With `may_be_empty` no shard is written for no row.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: pa.Schema,
+        *,
+        name: str = "part",
+        rows_per_shard: int = _ROWS_PER_SHARD,
+        may_be_empty: bool = False,
+    ) -> None:
         self._folder = folder
         self._schema = schema
+        self._name = name
         self._rows_per_shard = rows_per_shard
+        self._may_be_empty = may_be_empty
         self._buffer: list[Mapping[str, Any]] = []
         self._shard = ExitStack()
         self._writer: pq.ParquetWriter | None = None
         self._shards = 0
+        self._rows_in_shard = 0
         self.rows = 0
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob("part-*.parquet"):
+        for old in folder.glob(f"{name}-*.parquet"):
             old.unlink()
 
     def __enter__(self) -> Self:
@@ -42,7 +61,7 @@ class ShardWriter:
             self._shard.__exit__(kind, error, trace)
             return
         self._flush_group()
-        if self.rows == 0:
+        if self.rows == 0 and not self._may_be_empty:
             self._open_shard()
         self._shard.close()
 
@@ -50,23 +69,34 @@ class ShardWriter:
         """Add one row."""
         self._buffer.append(row)
         self.rows += 1
-        if len(self._buffer) == _ROWS_PER_GROUP:
+        if len(self._buffer) == ROWS_PER_GROUP:
             self._flush_group()
-        if self.rows % self._rows_per_shard == 0:
-            self._flush_group()
-            self._shard.close()
-            self._writer = None
+
+    def write_table(self, table: pa.Table) -> None:
+        """Add the rows of a table of the writer's schema, as one row group."""
+        self._flush_group()
+        self.rows += table.num_rows
+        self._write(table)
 
     def _flush_group(self) -> None:
         if self._buffer:
-            writer = self._writer or self._open_shard()
-            writer.write_table(pa.Table.from_pylist(self._buffer, schema=self._schema))
+            self._write(pa.Table.from_pylist(self._buffer, schema=self._schema))
             self._buffer = []
 
+    def _write(self, table: pa.Table) -> None:
+        if not table.num_rows:
+            return
+        (self._writer or self._open_shard()).write_table(table)
+        self._rows_in_shard += table.num_rows
+        if self._rows_in_shard >= self._rows_per_shard:
+            self._shard.close()
+            self._writer = None
+
     def _open_shard(self) -> pq.ParquetWriter:
-        temporary = self._shard.enter_context(atomic_write(self._folder / f"part-{self._shards:05d}.parquet"))
+        temporary = self._shard.enter_context(atomic_write(self._folder / f"{self._name}-{self._shards:05d}.parquet"))
         self._writer = self._shard.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
         self._shards += 1
+        self._rows_in_shard = 0
         return self._writer
 
 
@@ -100,19 +130,26 @@ def read_results(folder: Path) -> Iterator[Result]:
 
 def count_rows(folder: Path) -> int:
     """How many rows a folder of shards holds, read from the footers alone."""
-    return sum(pq.read_metadata(path).num_rows for path in _shards(folder))
+    return sum(pq.read_metadata(path).num_rows for path in shards(folder))
 
 
-def _read(folder: Path, to_record: Callable[[Mapping[str, Any]], _Record]) -> Iterator[_Record]:
-    for path in _shards(folder):
-        with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=_ROWS_PER_GROUP):
-                for row in batch.to_pylist():
-                    yield to_record(row)
+def read_tables(path: Path) -> Iterator[pa.Table]:
+    """The rows of one shard, at most `ROWS_PER_GROUP` at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+            yield pa.Table.from_batches([batch])
 
 
-def _shards(folder: Path) -> list[Path]:
+def shards(folder: Path) -> list[Path]:
+    """The shards of a folder in their order. Raises `DataError` where there are none."""
     paths = sorted(folder.glob("part-*.parquet"))
     if not paths:
         raise DataError("no Parquet shards here", where=str(folder), hint="the folder of a finished stage holds part-00000.parquet")
     return paths
+
+
+def _read(folder: Path, to_record: Callable[[Mapping[str, Any]], _Record]) -> Iterator[_Record]:
+    for path in shards(folder):
+        for table in read_tables(path):
+            for row in table.to_pylist():
+                yield to_record(row)

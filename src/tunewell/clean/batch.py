@@ -1,0 +1,90 @@
+"""Rows as columns: what the rules of cleaning look at, a few thousand rows at a time."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Details = list[str | None]
+"""For each row of a batch what a rule saw in it, or None where the row may stay."""
+
+
+class Batch:
+    """The rows of a table of `EXAMPLE_SCHEMA`, and all their messages laid end to end.
+
+    `roles`, `texts` and `owners` have one entry a message: who speaks, what is said, and the number of the row it belongs to.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table.combine_chunks()
+        self.rows: int = table.num_rows
+
+    @cached_property
+    def roles(self) -> pa.StringArray:
+        """The role of each message."""
+        return self._messages.field("role")
+
+    @cached_property
+    def texts(self) -> pa.StringArray:
+        """The text of each message."""
+        return self._messages.field("content")
+
+    @cached_property
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The row of each message."""
+        return pc.list_parent_indices(self._column("messages")).to_numpy()
+
+    @cached_property
+    def questions(self) -> list[str]:
+        """The first user text of each row, or an empty string."""
+        return self._picked("user", last=False)
+
+    @cached_property
+    def answers(self) -> list[str]:
+        """The last assistant text of each row, or an empty string."""
+        return self._picked("assistant", last=True)
+
+    @cached_property
+    def is_multi_turn(self) -> npt.NDArray[np.bool_]:
+        """Whether the user speaks more than once, by row."""
+        return np.bincount(self.owners[self.places("user")], minlength=self.rows) > 1
+
+    def values(self, name: str) -> list[Any]:
+        """A column (`pool`, `language`, `family`, …) as a list."""
+        return self.table.column(name).to_pylist()
+
+    def places(self, *roles: str) -> npt.NDArray[np.int64]:
+        """The places of the messages of these roles among all messages."""
+        return np.flatnonzero(pc.is_in(self.roles, pa.array(roles)).to_numpy(zero_copy_only=False))
+
+    def nothing(self) -> Details:
+        """The details of a rule that saw nothing."""
+        return [None] * self.rows
+
+    def first_of(self, found: Sequence[tuple[int, str]]) -> Details:
+        """Details from (row, detail) pairs: the first one of each row counts."""
+        details = self.nothing()
+        for row, detail in found:
+            if details[row] is None:
+                details[row] = detail
+        return details
+
+    @cached_property
+    def _messages(self) -> Any:
+        return self._column("messages").flatten()
+
+    def _column(self, name: str) -> Any:
+        column = self.table.column(name)
+        return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+    def _picked(self, role: str, *, last: bool) -> list[str]:
+        places = self.places(role)
+        places = places if last else places[::-1]
+        picked = [""] * self.rows
+        for row, text in zip(self.owners[places].tolist(), self.texts.take(pa.array(places)).to_pylist(), strict=True):
+            picked[row] = text
+        return picked
