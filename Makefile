@@ -40,7 +40,7 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[demo,dev]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[cluster,demo,dev,documents]"
 	touch $@
 
 clean:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import yaml
 
 from tunewell import __version__
+from tunewell.engine import Engine, EngineName, choose_engine
 from tunewell.errors import MachineError
 from tunewell.memory import peak_memory, release_memory
 from tunewell.model.locate import locate
@@ -46,7 +47,8 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "pyarrow", "rapidfuz
 class Stage(NamedTuple):
     """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
 
-    `reads` names earlier stages, `model` (the base model's folder) and `run` (the run's folder).
+    `reads` names earlier stages, `model` (the base model's folder) and `run` (the run's folder). A stage that `scales` is given
+    the engine on which its work is done.
     """
 
     name: str
@@ -54,13 +56,19 @@ class Stage(NamedTuple):
     reads: tuple[str, ...] = ()
     files: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
     publishes: tuple[str, ...] = ()
+    scales: bool = False
 
 
 STAGES = (
-    Stage("collect", ("data", "collect"), files=lambda recipe: [*recipe.data.domain, *recipe.data.open, *recipe.data.test]),
+    Stage(
+        "collect",
+        ("data", "collect"),
+        files=lambda recipe: [*recipe.data.domain, *recipe.data.open, *recipe.data.test],
+        scales=True,
+    ),
     Stage("generate", ("generate",), ("collect", "model"), files=lambda recipe: recipe.generate.replay_prompts),
-    Stage("clean", ("clean",), ("collect", "generate")),
-    Stage("mix", ("data", "seed"), ("collect", "clean")),
+    Stage("clean", ("clean",), ("collect", "generate"), scales=True),
+    Stage("mix", ("data", "seed"), ("collect", "clean", "model"), scales=True),
     Stage("train", ("train", "template", "seed"), ("mix", "model")),
     Stage("evaluate", ("evaluate", "gate", "template", "seed"), ("mix", "train", "model")),
     Stage("gate", ("gate", "seed"), ("evaluate",), publishes=("metrics.json",)),
@@ -82,9 +90,10 @@ class Outcome(NamedTuple):
     manifest: Manifest
 
 
-class Listener(NamedTuple):
-    """Told when a stage starts, and what became of it."""
+class Caller(NamedTuple):
+    """Who asks for a run: the command that is noted in it, and what is called when a stage starts and when it has ended."""
 
+    command: str = ""
     started: Callable[[str], None] = lambda name: None
     ended: Callable[[Outcome], None] = lambda outcome: None
 
@@ -95,25 +104,28 @@ def run_recipe(
     *,
     until: str = "report",
     start: str | None = None,
-    command: str = "",
-    listener: Listener = Listener(),  # noqa: B008  a NamedTuple does not change
+    caller: Caller = Caller(),  # noqa: B008  a NamedTuple does not change
+    engine: EngineName = "local",
 ) -> list[Outcome]:
     """Bring a run up to date, stage after stage up to `until`; `start` does that stage and all later ones anew.
+
+    What the stages leave does not depend on the engine, so a run may go on under another one.
 
     Raises `MachineError` where the run's folder cannot be written or another process works in it.
     """
     with friendly_disk_errors(run_dir), _only_one_process(run_dir):
-        _describe_run(recipe, run_dir, command)
+        _describe_run(recipe, run_dir, caller.command)
         if start is not None:
             for name in NAMES[NAMES.index(start) :]:
                 (stage_folder(run_dir, name) / MANIFEST).unlink(missing_ok=True)
         places = {name: stage_folder(run_dir, name) for name in NAMES}
         places |= {"run": run_dir, "model": locate(recipe.model)}
+        workers = choose_engine(engine)
         outcomes = []
         for stage in STAGES[: NAMES.index(until) + 1]:
-            listener.started(stage.name)
-            outcome = _bring_up_to_date(stage, recipe, places)
-            listener.ended(outcome)
+            caller.started(stage.name)
+            outcome = _bring_up_to_date(stage, recipe, places, workers)
+            caller.ended(outcome)
             outcomes.append(outcome)
         return outcomes
 
@@ -128,7 +140,7 @@ def versions() -> dict[str, str]:
     return {"tunewell": __version__, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
 
 
-def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) -> Outcome:
+def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path], engine: Engine) -> Outcome:
     folder = places[stage.name]
     inputs = {name: places[name] for name in stage.reads}
     digests = {name: _input_digest(name, path) for name, path in inputs.items()} | _file_digests(stage.files(recipe))
@@ -139,7 +151,8 @@ def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) 
     if manifest is None or not skipped:
         _prepare(folder, key)
         started = time.perf_counter()
-        summary = _room(stage.name)(recipe.part(*stage.uses), inputs, folder)
+        scale = {"engine": engine} if stage.scales else {}
+        summary = _room(stage.name)(recipe.part(*stage.uses), inputs, folder, **scale)
         manifest = Manifest(
             stage=stage.name,
             key=key,
@@ -161,9 +174,9 @@ def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) 
     return Outcome(stage.name, skipped, manifest)
 
 
-def _room(name: str) -> Callable[[Recipe, Mapping[str, Path], Path], Summary]:
+def _room(name: str) -> Callable[..., Summary]:
     """A room's `run`, imported only when its stage must run: a run with nothing to do never loads torch."""
-    run: Callable[[Recipe, Mapping[str, Path], Path], Summary] = importlib.import_module(f"tunewell.{name}").run
+    run: Callable[..., Summary] = importlib.import_module(f"tunewell.{name}").run
     return run
 
 

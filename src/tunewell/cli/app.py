@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunewell.cli.data import data
+from tunewell.cli.data import EngineOption, data
 
 if TYPE_CHECKING:
+    from tunewell.engine import EngineName
     from tunewell.pipeline import Outcome
 
 app = typer.Typer(
@@ -78,12 +79,13 @@ def run(  # noqa: PLR0913  the options of the command
     start: From = None,
     set_: Overrides = None,
     run_dir: RunFolder = None,
+    engine: EngineOption = "local",
     require: Require = None,
     as_json: AsJson = False,
 ) -> None:
     """Do all stages of a recipe, from data to report. What is unchanged is skipped; what was cut off goes on."""
     folder = run_folder(recipe, run_dir)
-    run_stages(recipe, folder, set_ or [], until=until.value, start=start.value if start else None)
+    run_stages(recipe, folder, set_ or [], until=until.value, start=start.value if start else None, engine=engine)
     _finish(folder, until.value, require=require, as_json=as_json)
 
 
@@ -172,10 +174,12 @@ def run_folder(recipe: Path, chosen: Path | None) -> Path:
     return chosen or recipe.parent / "runs" / recipe.stem
 
 
-def run_stages(path: Path, folder: Path, overrides: list[str], *, until: str, start: str | None = None) -> list["Outcome"]:
+def run_stages(
+    path: Path, folder: Path, overrides: list[str], *, until: str, start: str | None = None, engine: "EngineName" = "local"
+) -> list["Outcome"]:
     """Bring a run up to date while saying on stderr what happens."""
     _quiet()
-    from tunewell.cli.show import stage_listener, talk
+    from tunewell.cli.show import stage_caller, talk
     from tunewell.pipeline import run_recipe
     from tunewell.recipe import load_recipe
 
@@ -183,7 +187,7 @@ def run_stages(path: Path, folder: Path, overrides: list[str], *, until: str, st
     talk.print(f"[bold]{folder}[/]  [dim]{path}[/]", soft_wrap=True)
     command = shlex.join(["tunewell", *sys.argv[1:]])
     try:
-        return run_recipe(recipe, folder, until=until, start=start, command=command, listener=stage_listener())
+        return run_recipe(recipe, folder, until=until, start=start, engine=engine, caller=stage_caller(command))
     except KeyboardInterrupt:
         talk.print("\nstopped; the same command goes on from here")
         raise typer.Exit(130) from None

@@ -4,7 +4,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ data = typer.Typer(help="Look into data, check it, and run the data stages alone
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write.", metavar="DIR")]
 OnError = Annotated[bool, typer.Option("--drop-errors", help="Leave broken rows out (with their reason) instead of stopping.")]
+EngineOption = Annotated[
+    Literal["local", "ray"], typer.Option("--engine", help="Where the work is done: this machine, or a Ray cluster.")
+]
 _LEVEL_STYLE = {"error": "bold red", "warning": "yellow", "info": "dim"}
 
 
@@ -57,16 +60,18 @@ def collect(
     sources: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="SOURCE…")],
     out: Out,
     drop_errors: OnError = False,
+    engine: EngineOption = "local",
     as_json: AsJson = False,
 ) -> None:
     """Read sources of many formats into rows."""
     from tunewell.cli.show import emit_json
     from tunewell.collect import run
+    from tunewell.engine import choose_engine
     from tunewell.store import friendly_disk_errors
 
     values = {"data": {"domain": sources}, "collect": {"on_error": "drop" if drop_errors else "stop"}}
     with friendly_disk_errors(out):
-        summary = run(_recipe(values).part("data", "collect"), {}, out)
+        summary = run(_recipe(values).part("data", "collect"), {}, out, engine=choose_engine(engine))
     result = {
         "rows": summary.counts["rows"],
         "dropped": summary.counts["dropped"],
@@ -95,15 +100,17 @@ def clean(
     folder: Annotated[Path, typer.Argument(help="A folder that `data collect` wrote.", metavar="DIR")],
     out: Out,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key of the section clean. May be repeated.")] = None,
+    engine: EngineOption = "local",
     as_json: AsJson = False,
 ) -> None:
     """Keep rows, or drop them with a reason that stays on disk."""
     from tunewell.clean import run
     from tunewell.cli.show import emit_json
+    from tunewell.engine import choose_engine
     from tunewell.store import friendly_disk_errors
 
     with friendly_disk_errors(out):
-        summary = run(_recipe({}, set_ or []).part("clean"), {"collect": folder}, out)
+        summary = run(_recipe({}, set_ or []).part("clean"), {"collect": folder}, out, engine=choose_engine(engine))
     prefix = "dropped_"
     dropped = {name.removeprefix(prefix): n for name, n in summary.counts.items() if name.startswith(prefix) and n}
     result = {"kept": summary.counts["kept"], "dropped": dropped}
@@ -118,10 +125,21 @@ def mix(
     recipe: Annotated[Path, typer.Argument(help="The recipe.", metavar="RECIPE")],
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a key. May be repeated.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run", help="Folder of the run.")] = None,
+    engine: EngineOption = "local",
     as_json: AsJson = False,
 ) -> None:
     """Mix open and domain rows at the recipe's ratio, with whatever earlier stages are still to do."""
-    _until("mix", recipe, set_ or [], run_dir, as_json=as_json)
+    from tunewell.cli.app import run_folder, run_stages
+    from tunewell.cli.show import emit_json
+    from tunewell.pipeline import stage_folder
+
+    folder = run_folder(recipe, run_dir)
+    manifest = run_stages(recipe, folder, set_ or [], until="mix", engine=engine)[-1].manifest
+    mixture = json.loads((stage_folder(folder, "mix") / "mixture.json").read_text(encoding="utf-8"))
+    if as_json:
+        emit_json({"run": str(folder), **manifest.counts, "mixture": mixture})
+    else:
+        _print_mixture(mixture)
 
 
 @data.command()
@@ -163,6 +181,25 @@ def _until(stage: str, path: Path, overrides: list[str], run_dir: Path | None, *
         emit_json({"run": str(folder), **manifest.counts})
     else:
         _print_counts(dict(manifest.counts))
+
+
+def _print_mixture(mixture: dict[str, Any]) -> None:
+    from tunewell.cli.show import print_rows
+
+    headings = ("pool", f"asked, by {mixture['by']}", "reached", "rows", "unique", "repeats", "thrown away", "tokens")
+    print_rows(
+        headings,
+        [
+            (
+                pool["pool"],
+                f"{pool['asked_share']:.1%}",
+                f"{pool['reached_share']:.1%}",
+                *(f"{pool[key]:,}" for key in ("rows", "unique", "repeats", "left_out")),
+                f"{'≈ ' if pool['tokens_counted'] < pool['rows'] else ''}{pool['tokens']:,}",
+            )
+            for pool in mixture["pools"]
+        ],
+    )
 
 
 def _print_counts(counts: dict[str, Any]) -> None:

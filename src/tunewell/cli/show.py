@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tunewell.pipeline import Listener, Outcome
+from tunewell.pipeline import Caller, Outcome
 
 talk = Console(stderr=True, highlight=False)
 _VERDICT_STYLE = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -20,7 +20,7 @@ def emit_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def stage_listener() -> Listener:
+def stage_caller(command: str) -> Caller:
     """One line for each stage that ends."""
 
     def started(name: str) -> None:
@@ -32,7 +32,7 @@ def stage_listener() -> Listener:
         when = "[dim]unchanged, skipped[/]" if outcome.skipped else f"{outcome.manifest.seconds:,.1f} s"
         talk.print(f"[green]✓[/] {outcome.stage:<9} {when:<10}  [dim]{counts}[/]")
 
-    return Listener(started, ended)
+    return Caller(command, started, ended)
 
 
 def _interesting(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -6,6 +6,6 @@ the order of the items. An item whose worker died is simply done again.
 """
 
 from tunewell.engine.local import LocalEngine
-from tunewell.engine.protocol import Engine, choose_engine
+from tunewell.engine.protocol import Engine, EngineName, choose_engine
 
-__all__ = ["Engine", "LocalEngine", "choose_engine"]
+__all__ = ["Engine", "EngineName", "LocalEngine", "choose_engine"]

@@ -1,5 +1,6 @@
 """Workers of a Ray cluster, through Ray Data."""
 
+import logging
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -33,7 +34,7 @@ class RayEngine:
             return
         self._connect()
         data = self._ray.data
-        data.DataContext.get_current().execution_options.preserve_order = True
+        _settle(data.DataContext.get_current())
         rows = [{"number": number, "item": pickle.dumps(item)} for number, item in enumerate(items)]
         dataset = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Call(function), batch_size=1, batch_format="pyarrow"
@@ -49,6 +50,12 @@ class RayEngine:
     def _connect(self) -> None:
         if not self._ray.is_initialized():
             self._ray.init(log_to_driver=False, include_dashboard=False, logging_level="warning")
+
+
+def _settle(context: Any) -> None:
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
 
 
 class _Call:

@@ -108,6 +108,21 @@ def write_rows(folder: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]
     return writer.rows
 
 
+def clear_shards(folder: Path) -> None:
+    """Remove the shards of an earlier attempt, half-written ones included; a folder that is not there is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*folder.glob("*.parquet"), *folder.glob(".*.parquet.*.tmp")]:
+        path.unlink(missing_ok=True)
+
+
+def finish_shards(folder: Path, schema: pa.Schema) -> None:
+    """Settle a folder that several workers filled: no half-written file of a worker that died, and at least one shard."""
+    for path in folder.glob(".*.parquet.*.tmp"):
+        path.unlink(missing_ok=True)
+    if not any(folder.glob("part-*.parquet")):
+        write_rows(folder, schema, [])
+
+
 def read_examples(folder: Path) -> Iterator[Example]:
     """The examples in a folder of shards, one at a time. Raises `DataError` where the folder holds none."""
     return _read(folder, row_to_example)
