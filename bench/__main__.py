@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +22,12 @@ PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18")
 
 
 class Row(NamedTuple):
-    """One comparison: what was measured on both sides, and ours ÷ peer's (above 1: ours is faster)."""
+    """One benchmark: what was measured, and, where there is a peer, its figure and ours ÷ peer's (above 1: ours is faster)."""
 
     name: str
     ours: float
-    peer: float
-    ratio: float
+    peer: float | None
+    ratio: float | None
     unit: str
     note: str
 
@@ -59,15 +59,38 @@ def training() -> Row:
     return _row("LoRA training against TRL's SFTTrainer", ours, peer, "tokens_per_second", "tokens/s", note)
 
 
-BENCHMARKS: tuple[Callable[[], Row], ...] = (novelty, training)
+def data_stages() -> list[Row]:
+    """Seconds and peak memory of collect, clean and mix on one and on five million rows."""
+    rows = []
+    for count in (1_000_000, 5_000_000):
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "rows.jsonl"
+            written = _run(sys.executable, "bench/scale.py", "write", str(file), str(count))
+            ours = _run(sys.executable, "bench/scale.py", "run", str(file))
+        name = f"collect + clean + mix of {count:,} rows"
+        note = (
+            f"alpaca JSON Lines of {written['bytes'] / 1e6:,.0f} MB, every rule but novelty and near duplicates; collect "
+            f"{ours['collect']:.0f} s, clean {ours['clean']:.0f} s, mix {ours['mix']:.0f} s"
+        )
+        rows.append(Row(name, round(ours["all"], 1), None, None, "seconds", note))
+        memory = "proportional set size of all processes together, sampled"
+        rows.append(Row(f"{name}: peak memory", round(ours["peak_bytes"] / 2**20), None, None, "MiB", memory))
+    return rows
+
+
+BENCHMARKS: Mapping[str, Callable[[], Row | list[Row]]] = {
+    "novelty": novelty,
+    "data_stages": data_stages,
+    "training": training,
+}
 
 
 def main() -> None:
-    """Run every benchmark and write both files."""
+    """Run every benchmark and write both files; with names as arguments run these alone and write nothing."""
     _ensure_peers()
-    rows = [benchmark() for benchmark in BENCHMARKS]
+    names = sys.argv[1:] or list(BENCHMARKS)
+    rows = [row for name in names for row in _listed(BENCHMARKS[name]())]
     facts = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {date.today().isoformat()}"
-    (ROOT / "benchmarks.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
     lines = [
         "# Benchmarks",
         f"Written by `make bench` ({facts}). Ours and the peer's ran one after the other on the same machine; "
@@ -76,13 +99,26 @@ def main() -> None:
             [
                 "| benchmark | ours | peer | ours ÷ peer | unit | what ran |",
                 "|---|---|---|---|---|---|",
-                *(f"| {r.name} | {r.ours:,.0f} | {r.peer:,.0f} | {r.ratio:,.2f} | {r.unit} | {r.note} |" for r in rows),
+                *(
+                    f"| {r.name} | {r.ours:,.0f} | {_figure(r.peer, 0)} | {_figure(r.ratio, 2)} | {r.unit} | {r.note} |"
+                    for r in rows
+                ),
             ]
         ),
     ]
     page = "\n\n".join(lines) + "\n"
-    (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
+    if len(names) == len(BENCHMARKS):
+        (ROOT / "benchmarks.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
+        (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)
+
+
+def _listed(rows: Row | list[Row]) -> list[Row]:
+    return rows if isinstance(rows, list) else [rows]
+
+
+def _figure(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:,.{decimals}f}"
 
 
 def _row(name: str, ours: dict[str, Any], peer: dict[str, Any], key: str, unit: str, note: str) -> Row:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
@@ -189,6 +190,30 @@ RESULT_SCHEMA = pa.schema(
         ("measures", pa.string()),
     ]
 )
+
+
+def examples_to_table(examples: Sequence[Example]) -> pa.Table:
+    """The examples as a table of `EXAMPLE_SCHEMA`, made column by column: many times faster than row by row."""
+    messages = [message for example in examples for message in example.messages]
+    spoken = pa.StructArray.from_arrays(
+        [
+            pa.array([message.role for message in messages], pa.string()),
+            pa.array([message.content for message in messages], pa.string()),
+        ],
+        fields=list(_MESSAGE),
+    )
+    ends = accumulate((len(example.messages) for example in examples), initial=0)
+    origins = [example.origin for example in examples]
+    origin = [pa.array([getattr(origin, field.name) for origin in origins], field.type) for field in _ORIGIN]
+    evidence = [json.dumps(dict(example.evidence), ensure_ascii=False, sort_keys=True) for example in examples]
+    texts = {name: [getattr(example, name) for example in examples] for name in ("id", "pool", "task", "language", "family")}
+    columns = {
+        **{name: pa.array(values, pa.string()) for name, values in texts.items()},
+        "messages": pa.ListArray.from_arrays(pa.array(ends, pa.int32()), spoken),
+        "origin": pa.StructArray.from_arrays(origin, fields=list(_ORIGIN)),
+        "evidence": pa.array(evidence, pa.string()),
+    }
+    return pa.table({name: columns[name] for name in EXAMPLE_SCHEMA.names}, schema=EXAMPLE_SCHEMA)
 
 
 def example_to_row(example: Example) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -22,11 +23,11 @@ def two_nodes() -> Iterator[TwoNodes]:
     """Start the cluster and connect to it; its nodes have addresses of their own on the loopback device."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     # The nodes import a test's functions from here.
-    os.environ["PYTHONPATH"] = os.getcwd()
+    os.environ["PYTHONPATH"] = str(Path.cwd())
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "node_ip_address": "127.0.0.2"})
+    cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "node_ip_address": "127.0.0.2"})
     second = cluster.add_node(num_cpus=1, node_ip_address="127.0.0.3")
     ray.init(address=cluster.address, log_to_driver=False)
     try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.errors import DataError
-from tunewell.mix.shares import Bucket, Shares, WhenShort, row_counts, shares_from
+from tunewell.mix.shares import Bucket, Shares, WhenShort, row_counts, shares_from, token_quotas
 
 DOMAIN, OPEN = Bucket("domain", None), Bucket("open", None)
 SINGLE, MULTI = Bucket("domain", "single"), Bucket("domain", "multi")
@@ -146,3 +146,28 @@ def test_fail_takes_every_domain_row_and_stops_where_the_open_pool_is_short(
     elif open_ < needed - 1:
         with pytest.raises(DataError, match="the pool `open` is too small for the ratio"):
             row_counts(available, asked, "fail")
+
+
+def test_quotas_of_tokens_are_exact() -> None:
+    available = {DOMAIN: 100, OPEN: 50}
+    assert token_quotas(available, shares(3, 1), "shrink") == {DOMAIN: 100, OPEN: Fraction(100, 3)}
+    assert token_quotas(available, shares(3, 1), "fail") == {DOMAIN: 100, OPEN: Fraction(100, 3)}
+    assert token_quotas(available, shares(3, 1), "repeat") == {DOMAIN: 150, OPEN: 50}
+
+
+def test_a_pool_without_tokens_cannot_be_met() -> None:
+    with pytest.raises(DataError, match="the pool `open` is asked for 25% of the mixture and has no rows"):
+        token_quotas({DOMAIN: 9, OPEN: 0}, shares(3, 1), "shrink")
+
+
+@given(askings(), st.sampled_from(["shrink", "repeat"]))
+def test_quotas_stand_in_the_ratio_and_one_bucket_gives_all_it_has(
+    asking: tuple[dict[Bucket, int], Shares], when_short: WhenShort
+) -> None:
+    available, asked = asking
+    quotas = token_quotas(available, asked, when_short)
+    total = sum(quotas.values())
+    assert all(quotas[bucket] == asked.of(bucket) * total for bucket in asked.buckets())
+    assert any(quotas[bucket] == tokens for bucket, tokens in available.items())
+    spare = [available[bucket] - quota for bucket, quota in quotas.items()]
+    assert all(rest >= 0 for rest in spare) if when_short == "shrink" else all(rest <= 0 for rest in spare)

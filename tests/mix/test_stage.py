@@ -1,61 +1,24 @@
 """The stage: training rows in the ratio asked, families on one side only, and every row accounted for."""
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.mix.mixing import mix, row, rows
 from tunewell.errors import DataError
-from tunewell.mix import run
-from tunewell.mix import stage as stage_module
-from tunewell.recipe import Data, Ratio, Recipe, Turns
-from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, Pool, example_to_row
-from tunewell.store import read_examples, write_rows
-
-
-class Mixed(NamedTuple):
-    """What the stage wrote, and what it said."""
-
-    train: list[Example]
-    test: list[Example]
-    mixture: dict[str, Any]
-    counts: dict[str, int]
-
-    def pool(self, name: str) -> dict[str, Any]:
-        return next(entry for entry in self.mixture["pools"] if entry["pool"] == name)
-
-
-def row(number: int, pool: Pool = "domain", *, multi: bool = False, **fields: Any) -> Example:
-    messages = (Message("user", f"{pool} question {number}"), Message("assistant", f"answer {number}"))
-    more = (Message("user", "And then?"), Message("assistant", "That is all.")) if multi else ()
-    return Example((*messages, *more), pool, Origin(f"{pool}.jsonl", number), **fields)
-
-
-def rows(domain: int, open_: int) -> list[Example]:
-    return [*map(row, range(domain)), *(row(number, "open") for number in range(open_))]
-
-
-def mix(folder: Path, clean: Sequence[Example], test: Sequence[Example] | None = None, *, seed: int = 0, **data: Any) -> Mixed:
-    write_rows(folder / "clean" / "examples", EXAMPLE_SCHEMA, map(example_to_row, clean))
-    if test is not None:
-        write_rows(folder / "collect" / "test", EXAMPLE_SCHEMA, map(example_to_row, test))
-    recipe = Recipe(seed=seed, data=Data(**data)).part("data", "seed")
-    summary = run(recipe, {"clean": folder / "clean", "collect": folder / "collect"}, folder / "mix")
-    out = folder / "mix"
-    mixture = json.loads((out / "mixture.json").read_text(encoding="utf-8"))
-    return Mixed(list(read_examples(out / "train")), list(read_examples(out / "test")), mixture, dict(summary.counts))
+from tunewell.mix import split
+from tunewell.recipe import Ratio, Turns
+from tunewell.records import Pool
 
 
 def test_the_audit_of_a_plain_mixture(tmp_path: Path) -> None:
     mixed = mix(tmp_path, rows(90, 20), holdout=0, seed=7)
     assert mixed.mixture == {
+        "by": "rows",
         "pools": [
             {
                 "pool": "domain",
@@ -66,6 +29,9 @@ def test_the_audit_of_a_plain_mixture(tmp_path: Path) -> None:
                 "rows": 60,
                 "repeats": 0,
                 "left_out": 30,
+                "capped_out": 0,
+                "tokens": 60 * 5,
+                "tokens_counted": 60,
             },
             {
                 "pool": "open",
@@ -76,13 +42,20 @@ def test_the_audit_of_a_plain_mixture(tmp_path: Path) -> None:
                 "rows": 20,
                 "repeats": 0,
                 "left_out": 0,
+                "capped_out": 0,
+                "tokens": 20 * 5,
+                "tokens_counted": 20,
             },
         ],
         "turns": [
-            {"pool": "domain", "turns": "single", "asked_share": None, "rows": 60},
-            {"pool": "domain", "turns": "multi", "asked_share": None, "rows": 0},
-            {"pool": "open", "turns": "single", "asked_share": None, "rows": 20},
-            {"pool": "open", "turns": "multi", "asked_share": None, "rows": 0},
+            {"pool": "domain", "turns": "single", "asked_share": None, "reached_share": 1.0, "rows": 60},
+            {"pool": "domain", "turns": "multi", "asked_share": None, "reached_share": 0.0, "rows": 0},
+            {"pool": "open", "turns": "single", "asked_share": None, "reached_share": 1.0, "rows": 20},
+            {"pool": "open", "turns": "multi", "asked_share": None, "reached_share": 0.0, "rows": 0},
+        ],
+        "sources": [
+            {"source": "domain.jsonl", "available": 90, "capped_out": 0, "used": 60},
+            {"source": "open.jsonl", "available": 20, "capped_out": 0, "used": 20},
         ],
         "train_rows": 80,
         "test_rows": {"seen": 0, "paraphrase": 0, "unseen": 0},
@@ -109,6 +82,9 @@ def test_repeats_go_through_all_rows_before_any_comes_a_further_time(tmp_path: P
         "rows": 30,
         "repeats": 19,
         "left_out": 0,
+        "capped_out": 0,
+        "tokens": 30 * 5,
+        "tokens_counted": 11,
     }
     assert mixed.counts == {"train": 120, "test": 0, "repeats": 19, "left_out": 0}
 
@@ -242,22 +218,10 @@ def test_pools_are_mixed_and_not_laid_end_to_end(tmp_path: Path) -> None:
     assert 150 < changes < 250
 
 
-def test_reading_in_parts_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = mix(tmp_path / "a", rows(40, 5), when_short="repeat")
-    monkeypatch.setattr(stage_module, "_READ_AT_ONCE", 7)
-    parts = mix(tmp_path / "b", rows(40, 5), when_short="repeat")
-    assert (parts.train, parts.test) == (whole.train, whole.test)
-
-
-def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    def digests(folder: Path) -> dict[str, str]:
-        mix(folder, rows(40, 20))
-        files = [file for file in (folder / "mix").rglob("*") if file.is_file()]
-        return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
-
-    first = digests(tmp_path / "a")
-    assert set(first) == {"mix/train/part-00000.parquet", "mix/test/part-00000.parquet", "mix/mixture.json"}
-    assert digests(tmp_path / "b") == first
+def test_no_more_families_are_held_out_than_an_evaluation_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(split, "MOST_FAMILIES", 3)
+    mixed = mix(tmp_path, rows(20, 20), holdout=0.5)
+    assert mixed.mixture["held_out_families"] == mixed.mixture["test_rows"]["unseen"] == 3
 
 
 ROW = st.tuples(st.sampled_from(["domain", "open"]), st.booleans(), st.integers(0, 25))
@@ -269,6 +233,7 @@ ROW = st.tuples(st.sampled_from(["domain", "open"]), st.booleans(), st.integers(
     ratio=st.sampled_from([(0, 1), (1, 3), (2, 1), (0.3, 0.7)]),
     when_short=st.sampled_from(["shrink", "repeat"]),
     holdout=st.sampled_from([0.0, 0.1, 0.5]),
+    cap=st.none() | st.integers(1, 30),
     tested=st.none() | st.lists(st.tuples(st.sampled_from(["seen", "paraphrase", "unseen"]), st.integers(0, 30)), max_size=10),
 )
 def test_no_row_is_lost_and_no_family_straddles(
@@ -277,6 +242,7 @@ def test_no_row_is_lost_and_no_family_straddles(
     ratio: tuple[float, float],
     when_short: str,
     holdout: float,
+    cap: int | None,
     tested: list[tuple[str, int]] | None,
 ) -> None:
     # One row of each pool that no test item touches, so that each pool asked for can be had.
@@ -290,7 +256,9 @@ def test_no_row_is_lost_and_no_family_straddles(
         ratio=Ratio(open=ratio[0], domain=ratio[1]),
         when_short=when_short,
         holdout=holdout,
+        caps={} if cap is None else {"d*.jsonl": cap},
     )
+    assert cap is None or mixed.pool("domain")["unique"] <= cap
     unseen = {item.family for item in mixed.test if item.task == "unseen"}
     trained = {example.family for example in mixed.train}
     triples = {item.family for item in items or () if item.task != "unseen"}
@@ -302,7 +270,7 @@ def test_no_row_is_lost_and_no_family_straddles(
         assert pool["available"] == pool["unique"] + pool["left_out"] + held
         assert pool["rows"] == pool["unique"] + pool["repeats"] == sum(example.pool == pool["pool"] for example in mixed.train)
         assert abs(pool["rows"] - pool["asked_share"] * mixed.mixture["train_rows"]) < 1
-        assert pool["left_out"] >= 0
+        assert pool["left_out"] >= pool["capped_out"] >= 0
     assert mixed.mixture["train_rows"] == len(mixed.train) == mixed.counts["train"]
     assert sum(mixed.mixture["test_rows"].values()) == len(mixed.test) == mixed.counts["test"]
     assert mixed.mixture["test_left_out"] == len(items or ()) - (len(mixed.test) if items else 0)

@@ -10,7 +10,7 @@ import pytest
 
 from tunewell import pipeline
 from tunewell.errors import DataError, MachineError
-from tunewell.pipeline import NAMES, STAGES, Outcome, run_recipe, stage_folder
+from tunewell.pipeline import NAMES, STAGES, Caller, Outcome, run_recipe, stage_folder
 from tunewell.recipe import Recipe, load_recipe
 from tunewell.store import Manifest
 
@@ -21,7 +21,7 @@ def _skipped(outcomes: list[Outcome]) -> list[str]:
 
 def test_a_run_fills_every_stage_and_publishes_verdict_and_report(recipe_path: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    outcomes = run_recipe(load_recipe(recipe_path), run, command="tunewell run recipe.yaml")
+    outcomes = run_recipe(load_recipe(recipe_path), run, caller=Caller("tunewell run recipe.yaml"))
     assert [outcome.stage for outcome in outcomes] == list(NAMES)
     assert _skipped(outcomes) == []
     for name in NAMES:

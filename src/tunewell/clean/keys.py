@@ -1,28 +1,52 @@
 """Short keys by which rows are compared: 8 bytes each, so that millions of them fit in memory."""
 
 import hashlib
-import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from tunewell.records import Example
+import numpy as np
+import numpy.typing as npt
+
+from tunewell.clean.batch import Batch
 from tunewell.text import normalise
 
-
-def conversation_key(example: Example) -> int:
-    """The same for two conversations whose roles and normalised texts are the same."""
-    return _key([[message.role, normalise(message.content)] for message in example.messages])
+Keys = npt.NDArray[np.uint64]
+_BETWEEN = "\x00"  # no text holds one: the readers refuse it
 
 
-def question_key(example: Example) -> int:
-    """The same for two rows whose normalised system text and first question are the same."""
-    return _key([normalise(example.system), normalise(example.question)])
+class RowKeys(NamedTuple):
+    """The keys of each row. All texts are compared after `text.normalise`.
+
+    `conversation` is the same for two rows whose roles and texts are the same, `question` where system text and first question
+    are, `answer` where the last answer is.
+    """
+
+    conversation: Keys
+    question: Keys
+    answer: Keys
 
 
-def answer_key(example: Example) -> int:
-    """The same for two rows whose normalised last answer is the same."""
-    return _key([normalise(example.answer)])
+def row_keys(batch: Batch) -> RowKeys:
+    """The keys of all rows of a batch."""
+    conversation: list[list[str]] = [[] for _ in range(batch.rows)]
+    system, question, answer = ([""] * batch.rows for _ in range(3))
+    for row, role, text in zip(batch.owners.tolist(), batch.roles.to_pylist(), batch.texts.to_pylist(), strict=True):
+        plain = normalise(text)
+        conversation[row] += [role, plain]
+        if role == "assistant":
+            answer[row] = plain
+        elif role == "system":
+            system[row] += plain
+        elif not question[row]:
+            question[row] = plain
+    return RowKeys(
+        conversation=text_keys([_BETWEEN.join(parts) for parts in conversation]),
+        question=text_keys([_BETWEEN.join(pair) for pair in zip(system, question, strict=True)]),
+        answer=text_keys(answer),
+    )
 
 
-def _key(texts: Sequence[object]) -> int:
-    text = json.dumps(texts, ensure_ascii=False)
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
+def text_keys(texts: Sequence[str]) -> Keys:
+    """The keys of any texts, compared as they are."""
+    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64)

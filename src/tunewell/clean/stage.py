@@ -1,29 +1,46 @@
-"""Cleaning: every row is kept, or dropped with a reason that stays on disk."""
+"""Cleaning: every row is kept, or dropped with a reason that stays on disk.
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+Two passes over the shards. The first applies the rules that look at one row alone, and takes down what the others must know of each
+row. Between the passes these decide, over columns of all rows. The second pass sorts the rows into two folders.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
-from tunewell.clean import rules
-from tunewell.clean.funnel import KEPT, Source, Tallies, funnel
-from tunewell.clean.keys import conversation_key
-from tunewell.clean.novelty import NoveltyFilter
-from tunewell.clean.rules import RULES, Rule
-from tunewell.clean.survey import blocks, contaminated_families, contradictory_questions
-from tunewell.recipe import Clean, Recipe
-from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Dropped, Example, Summary, dropped_to_row, example_to_row
-from tunewell.store import ShardWriter, read_examples, write_json
+import numpy as np
+import numpy.typing as npt
+
+from tunewell.clean import decide
+from tunewell.clean.contamination import contaminated
+from tunewell.clean.decide import Decision, Flags, Found
+from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, Places, Preparation, Shard, joined
+from tunewell.clean.funnel import KEPT, Source, funnel
+from tunewell.clean.keys import text_keys
+from tunewell.clean.near_duplicates import near_duplicates
+from tunewell.clean.novelty import Encoded, novel_rows
+from tunewell.clean.rules import RULES, own_rules
+from tunewell.clean.sort import Judged, Sorter
+from tunewell.engine import Engine, LocalEngine
+from tunewell.recipe import Clean, Recipe, RuleName
+from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Summary
+from tunewell.store import clear_shards, finish_shards, shards, write_json
+
+_SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA}
 
 
-def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
-    """Apply the rules to all collected and generated rows, in their order.
+def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine | None = None) -> Summary:
+    """Apply the rules to all collected and generated rows, one rule after the other.
 
     Args:
         settings: The part `clean` of a recipe.
         inputs: `collect`, a folder with `examples/` and perhaps `test/`; perhaps `generate`, a folder with `examples/`.
         out_dir: Receives `examples/` (kept), `dropped/` (with reason and detail) and `funnel.json`.
+        engine: Where the shards are read; in processes of this machine unless given.
 
     Returns:
         Counts of rows `kept`, `dropped`, and `dropped_<reason>` for each rule.
@@ -31,95 +48,113 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     Raises:
         DataError: `collect` holds no shards.
     """
-    history = _History(settings.clean.novelty)
-    own_rules = _own_rules(settings.clean)
+    clean, workers = settings.clean, engine or LocalEngine()
+    work = _shards(inputs)
+    rules, prepare = own_rules(clean), _preparation(clean)
+    with _scratch(out_dir) as scratch:
+        examiner = Examiner(
+            rules=rules,
+            prepare=prepare,
+            compares_questions=_applies("novelty", clean),
+            test=_test_folder(inputs) if _applies("contamination", clean) else None,
+            signatures=scratch if _applies("near_duplicate", clean) else None,
+        )
+        examined = list(workers.map(examiner, work, name="clean 1/2"))
+        tainted = contaminated(hits for part in examined for hits in part.hits)
+        rows = joined([part.columns for part in examined])
+        comparing = _comparing_rules(clean, rows, examined, tainted, scratch)
+        decision = decide.decide(rows.alive, [rule.check for rule in comparing])
+    sorter = Sorter(rules, prepare, [rule.name for rule in comparing], tainted, out_dir)
+    return _sort(sorter, _judged(work, examined, rows, decision), out_dir, workers)
 
-    def examples() -> Iterator[Example]:
-        return chain.from_iterable(read_examples(folder) for folder in _sources(inputs))
 
-    survivors = (example for example in examples() if _verdict(example, own_rules) is None)
-    questions = contradictory_questions(survivors) if settings.clean.contradictions else set()
-    families = contaminated_families(examples(), _test_items(inputs)) if settings.clean.contamination else {}
-    other_rules = (
-        Rule("contamination", partial(rules.contamination, families=families)),
-        *([Rule("duplicate", partial(rules.duplicate, kept=history.kept))] if settings.clean.duplicates else []),
-        Rule("contradiction", partial(rules.contradiction, questions=questions)),
-        Rule("novelty", partial(rules.novelty, rivals=history.rival, threshold=settings.clean.novelty)),
+class _Comparing(NamedTuple):
+    name: RuleName
+    check: Callable[[Flags], Found]
+
+
+def _shards(inputs: Mapping[str, Path]) -> list[Shard]:
+    folders = [inputs[name] / "examples" for name in ("collect", "generate") if name in inputs]
+    paths = [path for folder in folders for path in shards(folder)]
+    return [Shard(number, f"part-{number:05d}", path) for number, path in enumerate(paths)]
+
+
+def _test_folder(inputs: Mapping[str, Path]) -> Path | None:
+    folder = inputs["collect"] / "test"
+    return folder if folder.is_dir() else None
+
+
+@contextmanager
+def _scratch(out_dir: Path) -> Iterator[Path]:
+    """An empty folder for the time between the passes."""
+    folder = out_dir / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _applies(name: RuleName, clean: Clean) -> bool:
+    is_off: Mapping[RuleName, bool] = {"novelty": clean.novelty >= 1, "near_duplicate": clean.near_duplicates >= 1}
+    return name not in clean.skip and not is_off.get(name, False)
+
+
+def _preparation(clean: Clean) -> Preparation:
+    masks = clean.personal == "mask" and "personal" not in clean.skip
+    return Preparation(tuple(clean.contacts) if masks else None)
+
+
+def _comparing_rules(
+    clean: Clean, rows: Columns, examined: Sequence[Examined], tainted: Mapping[str, str], scratch: Path
+) -> list[_Comparing]:
+    """The rules that hold rows against each other, in their order, less those that are turned off."""
+    questions = [part.questions for part in examined if part.questions is not None]
+    rules = (
+        _Comparing("contamination", partial(decide.contamination, rows.family, text_keys(list(tainted)))),
+        _Comparing("duplicate", partial(decide.duplicate, rows.keys.conversation)),
+        _Comparing("contradiction", partial(decide.contradiction, rows.keys, rows.is_multi_turn)),
+        _Comparing("near_duplicate", partial(_near_duplicate, scratch, clean.near_duplicates)),
+        _Comparing("novelty", partial(_novelty, questions, rows.pool, clean.novelty)),
     )
-    tallies = _write(_judge(examples(), own_rules, other_rules, history), out_dir)
-    result = funnel(tallies, RULES)
+    return [rule for rule in rules if _applies(rule.name, clean)]
+
+
+def _near_duplicate(scratch: Path, threshold: float, alive: Flags) -> Found:
+    return decide.near(near_duplicates(decide.one_array(scratch), alive, threshold))
+
+
+def _novelty(questions: Sequence[Encoded], pool: npt.NDArray[np.uint8], threshold: float, alive: Flags) -> Found:
+    """Each pool for itself, so that an open row never stands in the way of a domain row."""
+    rivals = np.full(len(alive), -1, np.int64)
+    for number, _ in enumerate(POOLS):
+        mine = alive & (pool == number)
+        rivals[mine] = novel_rows(questions, threshold, mine)[mine]
+    return decide.near(rivals)
+
+
+def _judged(work: Sequence[Shard], examined: Sequence[Examined], rows: Columns, decision: Decision) -> list[Judged]:
+    """The decision, shard by shard."""
+    ends = np.cumsum([len(part.columns.alive) for part in examined])
+    rules, rivals = (np.split(column, ends[:-1]) for column in decision)
+    places = rows.places
+    return [
+        Judged(shard, rule, Places(places.paths, places.path[rival], places.row[rival]))
+        for shard, rule, rival in zip(work, rules, rivals, strict=True)
+    ]
+
+
+def _sort(sorter: Sorter, judged: Sequence[Judged], out_dir: Path, engine: Engine) -> Summary:
+    for name in _SCHEMAS:
+        clear_shards(out_dir / name)
+    tallies: dict[Source, Counter[str]] = {}
+    masked: Counter[str] = Counter()
+    for result in engine.map(sorter, judged, name="clean 2/2"):
+        masked.update(result.masked)
+        for source, counts in result.tallies.items():
+            tallies.setdefault(source, Counter()).update(counts)
+    for name, schema in _SCHEMAS.items():
+        finish_shards(out_dir / name, schema)
+    result = funnel(tallies, RULES, masked)
     write_json(out_dir / "funnel.json", result)
     dropped = {f"dropped_{rule['rule']}": rule["dropped"] for rule in result["rules"]}
     return Summary({KEPT: result["kept"], "dropped": sum(dropped.values()), **dropped})
-
-
-class _History:
-    """What has been kept so far: whole conversations, and per pool the first questions."""
-
-    def __init__(self, threshold: float) -> None:
-        self.kept: dict[int, str] = {}
-        self._novelty: defaultdict[str, NoveltyFilter] = defaultdict(partial(NoveltyFilter, threshold))
-
-    def prepare(self, block: Sequence[Example]) -> None:
-        for pool in sorted({example.pool for example in block}):
-            self._novelty[pool].prepare(example.question for example in block if example.pool == pool)
-
-    def rival(self, example: Example) -> str | None:
-        return self._novelty[example.pool].rival(example.question)
-
-    def keep(self, example: Example) -> None:
-        name = str(example.origin)
-        self.kept[conversation_key(example)] = name
-        self._novelty[example.pool].keep(example.question, name)
-
-
-def _own_rules(clean: Clean) -> tuple[Rule, ...]:
-    """The rules that look at one row alone."""
-    return (
-        Rule("empty", rules.empty),
-        Rule("too_short", partial(rules.too_short, min_chars=clean.min_chars)),
-        Rule("too_long", partial(rules.too_long, max_chars=clean.max_chars)),
-        Rule("language", partial(rules.language, languages=clean.languages)),
-        *([Rule("blacklist", rules.blacklist)] if clean.blacklist else []),
-        *([Rule("control_tokens", rules.control_tokens)] if clean.control_tokens else []),
-    )
-
-
-def _judge(
-    examples: Iterable[Example], own_rules: Sequence[Rule], other_rules: Sequence[Rule], history: _History
-) -> Iterator[Example | Dropped]:
-    for block in blocks(examples):
-        first = [_verdict(example, own_rules) for example in block]
-        history.prepare([example for example, dropped in zip(block, first, strict=True) if dropped is None])
-        for example, dropped in zip(block, first, strict=True):
-            verdict = dropped or _verdict(example, other_rules)
-            if verdict is None:
-                history.keep(example)
-            yield verdict or example
-
-
-def _verdict(example: Example, applied: Iterable[Rule]) -> Dropped | None:
-    details = ((rule.reason, rule.check(example)) for rule in applied)
-    return next((Dropped(example, reason, detail) for reason, detail in details if detail is not None), None)
-
-
-def _write(judged: Iterable[Example | Dropped], out_dir: Path) -> Tallies:
-    tallies: defaultdict[Source, Counter[str]] = defaultdict(Counter)
-    with ShardWriter(out_dir / "examples", EXAMPLE_SCHEMA) as kept, ShardWriter(out_dir / "dropped", DROPPED_SCHEMA) as dropped:
-        for row in judged:
-            if isinstance(row, Dropped):
-                dropped.write(dropped_to_row(row))
-                tallies[Source(row.example.origin.path, row.example.pool)][row.reason] += 1
-            else:
-                kept.write(example_to_row(row))
-                tallies[Source(row.origin.path, row.pool)][KEPT] += 1
-    return tallies
-
-
-def _sources(inputs: Mapping[str, Path]) -> list[Path]:
-    return [inputs[name] / "examples" for name in ("collect", "generate") if name in inputs]
-
-
-def _test_items(inputs: Mapping[str, Path]) -> Iterator[Example]:
-    folder = inputs["collect"] / "test"
-    return read_examples(folder) if folder.is_dir() else iter(())

@@ -1,14 +1,18 @@
 """The stage itself: every source read once, in order, into four folders of shards."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import NamedTuple, Self
 
-from tunewell.collect.reader import Layout, Reading, layout_of, readings
+from tunewell.collect.parts import Part, Piece, cut
+from tunewell.collect.reader import Layout, layout_of, readings
 from tunewell.collect.sources import Source, find_sources
-from tunewell.errors import DataError
+from tunewell.collect.tally import Problems, SourceKey, Tally, formats_of
+from tunewell.engine import Engine, LocalEngine
 from tunewell.recipe import Data, Recipe
 from tunewell.records import (
     DOCUMENT_SCHEMA,
@@ -16,24 +20,25 @@ from tunewell.records import (
     EXAMPLE_SCHEMA,
     Document,
     Dropped,
+    Example,
     Summary,
     document_to_row,
     dropped_to_row,
-    example_to_row,
+    examples_to_table,
 )
-from tunewell.store import ShardWriter
+from tunewell.store import ROWS_PER_GROUP, ShardWriter, clear_shards, finish_shards
 
-_MOST_PROBLEMS = 20
 _SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA, "documents": DOCUMENT_SCHEMA, "test": EXAMPLE_SCHEMA}
 
 
-def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
+def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine | None = None) -> Summary:
     """Read all data of the recipe into `examples`, `dropped`, `documents` and `test` below `out_dir`.
 
     Args:
         settings: `recipe.part("data", "collect")`.
         inputs: none; this is the first stage.
         out_dir: the stage's folder.
+        engine: where the files are read; in processes of this machine unless given.
 
     Returns:
         Counts `rows` (domain and open), `dropped`, `documents`, `test`; details `formats` (training rows by format),
@@ -44,29 +49,31 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
             broken row, all of them named in one error.
     """
     assert not inputs, "collect is the first stage"
-    sources = all_sources(settings.data)
     stop_on_error = settings.collect.on_error == "stop"
-    problems = _Problems()
-    tallies: list[_Tally] = []
+    for name in _SCHEMAS:
+        clear_shards(out_dir / name)
+    counts: Counter[str] = Counter()
+    tallies: dict[SourceKey, Tally] = {}
+    problems = Problems()
     skipped: list[str] = []
-    with ExitStack() as stack:
-        writers = {name: stack.enter_context(ShardWriter(out_dir / name, schema)) for name, schema in _SCHEMAS.items()}
-        for source in sources:
-            layout = layout_of(source)
-            if is_skipped(source, layout):
-                skipped.append(source.name)
-                continue
-            tally = _Tally(source, layout)
-            for reading in readings(source, layout):
-                tally.count(reading)
-                _write(reading, source, writers)
-                problems.note(reading)
-            tallies.append(tally)
-        if stop_on_error and problems.count:
-            raise problems.as_error()
+    parts = cut(all_sources(settings.data))
+    for result in (engine or LocalEngine()).map(_PartReader(out_dir), parts, name="collect"):
+        counts.update(result.counts)
+        problems.add(result.problems)
+        skipped += result.skipped
+        for key, tally in result.tallies.items():
+            tallies.setdefault(key, Tally()).add(tally)
+    if stop_on_error and problems.count:
+        raise problems.as_error()
+    for name, schema in _SCHEMAS.items():
+        finish_shards(out_dir / name, schema)
     return Summary(
-        counts={"rows": writers["examples"].rows, **{name: writers[name].rows for name in ("dropped", "documents", "test")}},
-        details={"formats": _formats(tallies), "sources": [tally.as_json() for tally in tallies], "skipped": skipped},
+        counts={"rows": counts["examples"], **{name: counts[name] for name in ("dropped", "documents", "test")}},
+        details={
+            "formats": formats_of(tallies),
+            "sources": [tally.as_json(key) for key, tally in tallies.items()],
+            "skipped": skipped,
+        },
     )
 
 
@@ -80,73 +87,77 @@ def is_skipped(source: Source, layout: Layout) -> bool:
     return layout.container is None and layout.encoding is not None and not source.named
 
 
-def _write(reading: Reading, source: Source, writers: Mapping[str, ShardWriter]) -> None:
-    record = reading.record
-    if isinstance(record, Dropped):
-        writers["dropped"].write(dropped_to_row(record))
-    elif isinstance(record, Document):
-        writers["documents"].write(document_to_row(record))
-    else:
-        writers["test" if source.use == "test" else "examples"].write(example_to_row(record))
+class _PartResult(NamedTuple):
+    counts: dict[str, int]
+    tallies: dict[SourceKey, Tally]
+    problems: Problems
+    skipped: list[str]
 
 
-class _Problems:
-    """The first problems in words, and how many there are in all."""
+@dataclass(frozen=True, slots=True)
+class _PartReader:
+    """Reads one part into shards of its own."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._lines: list[str] = []
+    out_dir: Path
 
-    def note(self, reading: Reading) -> None:
-        if isinstance(reading.record, Dropped):
-            self.count += 1
-            if self.count <= _MOST_PROBLEMS:
-                self._lines.append(f"  {reading.where}: {reading.record.detail}")
+    def __call__(self, part: Part) -> _PartResult:
+        tallies: dict[SourceKey, Tally] = {}
+        problems = Problems()
+        skipped: list[str] = []
+        with _Outputs(self.out_dir, f"part-{part.number:05d}") as outputs:
+            for piece in part.pieces:
+                source, layout = piece.source, piece.layout or layout_of(piece.source)
+                if is_skipped(source, layout):
+                    skipped.append(source.name)
+                else:
+                    _read(piece, layout, outputs, problems, tallies.setdefault(SourceKey(source.name, source.use), Tally()))
+        return _PartResult(outputs.rows(), tallies, problems, skipped)
 
-    def as_error(self) -> DataError:
-        count = "1 broken row" if self.count == 1 else f"{self.count} broken rows"
-        more = [f"  and {self.count - _MOST_PROBLEMS} more"] if self.count > _MOST_PROBLEMS else []
-        hint = "`tunewell data check` names each with its remedy; `collect.on_error: drop` leaves them out and keeps their reasons"
-        return DataError("\n".join([count, *self._lines, *more]), hint=hint)
+
+def _read(piece: Piece, layout: Layout, outputs: "_Outputs", problems: Problems, tally: Tally) -> None:
+    tally.container, tally.encoding = layout.container, layout.encoding
+    is_test = piece.source.use == "test"
+    for reading in readings(piece.source, layout, span=piece.span):
+        tally.count(reading)
+        problems.note(reading)
+        outputs.write(reading.record, is_test=is_test)
 
 
-class _Tally:
-    """What one source gave."""
+class _Outputs:
+    """The four folders that a part is written into; a folder that gets no row gets no shard."""
 
-    def __init__(self, source: Source, layout: Layout) -> None:
-        self.use = source.use
-        self.formats: Counter[str] = Counter()
-        self._path = source.name
-        self._layout = layout
-        self._dropped = self._documents = 0
-        self._languages: Counter[str] = Counter()
-
-    def count(self, reading: Reading) -> None:
-        record = reading.record
-        if isinstance(record, Dropped):
-            self._dropped += 1
-        elif isinstance(record, Document):
-            self._documents += 1
-        else:
-            self.formats[reading.format] += 1
-            self._languages[record.language] += 1
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "path": self._path,
-            "pool": self.use,
-            "format": "+".join(sorted(self.formats)) or self._layout.container or "unknown",
-            "rows": self.formats.total(),
-            "dropped": self._dropped,
-            "documents": self._documents,
-            "encoding": self._layout.encoding or "unknown",
-            "languages": dict(sorted(self._languages.items())),
+    def __init__(self, out_dir: Path, name: str) -> None:
+        self._writers = {
+            kind: ShardWriter(out_dir / kind, schema, name=name, may_be_empty=True) for kind, schema in _SCHEMAS.items()
         }
+        self._examples: dict[str, list[Example]] = {"examples": [], "test": []}
+        self._stack = ExitStack()
 
+    def __enter__(self) -> Self:
+        for writer in self._writers.values():
+            self._stack.enter_context(writer)
+        return self
 
-def _formats(tallies: Iterable[_Tally]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for tally in tallies:
-        if tally.use != "test":
-            total += tally.formats
-    return dict(sorted(total.items()))
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            for name in self._examples:
+                self._flush(name)
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, record: Example | Dropped | Document, *, is_test: bool) -> None:
+        if isinstance(record, Dropped):
+            self._writers["dropped"].write(dropped_to_row(record))
+        elif isinstance(record, Document):
+            self._writers["documents"].write(document_to_row(record))
+        else:
+            name = "test" if is_test else "examples"
+            self._examples[name].append(record)
+            if len(self._examples[name]) == ROWS_PER_GROUP:
+                self._flush(name)
+
+    def rows(self) -> dict[str, int]:
+        return {name: writer.rows for name, writer in self._writers.items()}
+
+    def _flush(self, name: str) -> None:
+        self._writers[name].write_table(examples_to_table(self._examples[name]))
+        self._examples[name] = []

@@ -1,6 +1,6 @@
-"""How many rows each pool gives, and within it each kind of turn. Pure arithmetic, in fractions."""
+"""How many rows or tokens each pool gives, and within it each kind of turn. Pure arithmetic, in fractions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from itertools import count
 from math import floor
@@ -11,6 +11,7 @@ from tunewell.records import Pool
 
 WhenShort = Literal["shrink", "repeat", "fail"]
 Turn = Literal["single", "multi"]
+DataUnit = Literal["rows", "tokens"]
 
 POOLS: tuple[Pool, ...] = ("domain", "open")
 TURNS: tuple[Turn, ...] = ("single", "multi")
@@ -71,41 +72,68 @@ def row_counts(available: Mapping[Bucket, int], shares: Shares, when_short: When
     Raises:
         DataError: A bucket is asked for rows and has none, or, under `fail`, too few.
     """
+    smallest = floor(_total(available, shares, when_short))
+    # Rounding asks no bucket of the smallest total for more than it has: a pool is rounded by at most half a row, and its kinds
+    # of turn to the nearest. But a bucket that must be used whole may have lost a row.
+    candidates = (_allocate(total, shares) for total in count(smallest))
+    counts = next(counts for counts in candidates if _ENOUGH[when_short](counts, available))
+    if when_short == "fail":
+        for bucket, asked in counts.items():
+            if asked > available[bucket]:
+                raise too_small(bucket, asked=asked, available=available[bucket], unit="rows")
+    return counts
+
+
+def token_quotas(available: Mapping[Bucket, int], shares: Shares, when_short: WhenShort) -> dict[Bucket, Fraction]:
+    """How many tokens each bucket should give to the mixture, repeats included.
+
+    The total is that of `row_counts`, in tokens; no row is cut, so that a bucket gives its quota to within half a row. Under
+    `fail` a quota may be larger than what is available: whether that takes a repeated row is seen when rows are drawn.
+
+    Raises:
+        DataError: A bucket is asked for tokens and has none.
+    """
+    total = _total(available, shares, when_short)
+    return {bucket: total * shares.of(bucket) for bucket in shares.buckets()}
+
+
+def too_small(bucket: Bucket, *, asked: int, available: int, unit: DataUnit) -> DataError:
+    """What the user is told, under `fail`, of a bucket that has less than the ratio asks of it."""
+    return DataError(
+        f"the pool `{_name(bucket)}` is too small for the ratio: {asked} {unit} asked, {available} available",
+        where="data.when_short",
+        hint="add rows, change data.ratio or data.turns, or set data.when_short: shrink or repeat",
+    )
+
+
+def _total(available: Mapping[Bucket, int], shares: Shares, when_short: WhenShort) -> Fraction:
     for bucket in shares.buckets():
         if not available.get(bucket, 0):
             raise _nothing_there(bucket, shares)
     return _TOTALS[when_short](available, shares)
 
 
-def _shrink(available: Mapping[Bucket, int], shares: Shares) -> dict[Bucket, int]:
-    # Rounding asks no bucket for more than it has: a pool is rounded by at most half a row, and its kinds of turn to the nearest.
-    return _allocate(floor(min(Fraction(available[bucket]) / shares.of(bucket) for bucket in shares.buckets())), shares)
+def _no_bucket_repeats(available: Mapping[Bucket, int], shares: Shares) -> Fraction:
+    return min(available[bucket] / shares.of(bucket) for bucket in shares.buckets())
 
 
-def _repeat(available: Mapping[Bucket, int], shares: Shares) -> dict[Bucket, int]:
-    smallest = max(Fraction(available[bucket]) / shares.of(bucket) for bucket in shares.buckets())
-    totals = (_allocate(total, shares) for total in count(floor(smallest)))
-    return next(counts for counts in totals if all(counts[bucket] >= available[bucket] for bucket in counts))
+def _every_bucket_is_used_whole(available: Mapping[Bucket, int], shares: Shares) -> Fraction:
+    return max(available[bucket] / shares.of(bucket) for bucket in shares.buckets())
 
 
-def _fail(available: Mapping[Bucket, int], shares: Shares) -> dict[Bucket, int]:
-    domain_rows = sum(rows for bucket, rows in available.items() if bucket.pool == "domain" and bucket in shares.buckets())
-    totals = (_allocate(total, shares) for total in count(floor(domain_rows / shares.pools["domain"])))
-    counts = next(counts for counts in totals if _pool_rows(counts, "domain") >= domain_rows)
-    for bucket, asked in counts.items():
-        if asked > available[bucket]:
-            raise DataError(
-                f"the pool `{_name(bucket)}` is too small for the ratio: {asked} rows asked, {available[bucket]} available",
-                where="data.when_short",
-                hint="add rows, change data.ratio or data.turns, or set data.when_short: shrink or repeat",
-            )
-    return counts
+def _the_domain_is_used_whole(available: Mapping[Bucket, int], shares: Shares) -> Fraction:
+    return sum(available[bucket] for bucket in shares.buckets() if bucket.pool == "domain") / shares.pools["domain"]
 
 
-_TOTALS: Mapping[WhenShort, Callable[[Mapping[Bucket, int], Shares], dict[Bucket, int]]] = {
-    "shrink": _shrink,
-    "repeat": _repeat,
-    "fail": _fail,
+_TOTALS: Mapping[WhenShort, Callable[[Mapping[Bucket, int], Shares], Fraction]] = {
+    "shrink": _no_bucket_repeats,
+    "repeat": _every_bucket_is_used_whole,
+    "fail": _the_domain_is_used_whole,
+}
+_ENOUGH: Mapping[WhenShort, Callable[[Mapping[Bucket, int], Mapping[Bucket, int]], bool]] = {
+    "shrink": lambda counts, available: True,
+    "repeat": lambda counts, available: all(counts[bucket] >= available[bucket] for bucket in counts),
+    "fail": lambda counts, available: _domain(counts, counts) >= _domain(available, counts),
 }
 
 
@@ -134,8 +162,8 @@ def _normalised(numbers: Mapping[_Name, float]) -> dict[_Name, Fraction]:
     return {name: number / sum(exact.values()) for name, number in exact.items()}
 
 
-def _pool_rows(counts: Mapping[Bucket, int], pool: Pool) -> int:
-    return sum(rows for bucket, rows in counts.items() if bucket.pool == pool)
+def _domain(rows: Mapping[Bucket, int], buckets: Iterable[Bucket]) -> int:
+    return sum(rows[bucket] for bucket in buckets if bucket.pool == "domain")
 
 
 def _nothing_there(bucket: Bucket, shares: Shares) -> DataError:

@@ -125,7 +125,7 @@ class ChatFormat:
         for message in messages:
             for token in self._controls:
                 if token in message.content:
-                    hint = "drop the row (`clean.control_tokens`): as it stands it would break the format of its conversation"
+                    hint = "let the rule `control_tokens` of clean drop the row: as it stands it would break its conversation"
                     raise TemplateError(f"the {message.role} turn holds the control token {token}", where=self._where, hint=hint)
 
     def _find_stop_ids(self) -> frozenset[int]:
