@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".bench" / "venv"
-PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18")
+PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18", "datatrove[io,processing]==0.10.1")
 
 
 class Row(NamedTuple):
@@ -45,6 +45,24 @@ def novelty() -> Row:
         "a pair is a row with one kept before it, compared or passed over"
     )
     return _row("ROUGE-L novelty against rouge_score", ours, peer, "pairs_per_second", "pairs/s", note)
+
+
+def cleaning() -> Row:
+    """Rows per second from JSON Lines to kept rows on disk, through the same rules."""
+    with tempfile.TemporaryDirectory() as folder:
+        _run(sys.executable, "bench/cleaning.py", "write", folder)
+        ours = _run(sys.executable, "bench/cleaning.py", "ours", folder)
+        peer = _run(VENV / "bin" / "python", "bench/cleaning.py", "peer", folder)
+        both = _run(sys.executable, "bench/cleaning.py", "agreement", folder)
+    assert ours["unique_hash"] == peer["unique_hash"], "the two sides keep different rows before near duplicates"
+    note = (
+        f"{ours['rows']:,} synthetic conversations, two processes each: length, blacklist and exact duplicates (same "
+        f"{ours['unique']:,} rows kept), then MinHash of five-word runs (ours keeps {ours['kept']:,}, the peer {peer['kept']:,}); of "
+        f"{both['families']:,} rows with near repeats, both keep equally many of {both['agreement']:.1%}, ours as many as the true "
+        f"similarity would of {both['ours']:.1%}, the peer of {both['peer']:.1%}; the peer splits at spaces instead of with spaCy and "
+        "writes no dropped rows"
+    )
+    return _row("Cleaning against datatrove", ours, peer, "rows_per_second", "rows/s", note)
 
 
 def training() -> Row:

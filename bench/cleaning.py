@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import eq
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,15 +70,13 @@ def ours(folder: Path) -> dict[str, Any]:
     collect.run(recipe.part("data", "collect"), {}, out["collect"], engine=engine)
     clean.run(recipe.part("clean"), {"collect": out["collect"]}, out["clean"], engine=engine)
     seconds = time.perf_counter() - start
-    kept = [f"{row.question}\n{row.answer}" for row in read_examples(out["clean"] / "examples")]
-    dropped = [row for row in read_dropped(out["clean"] / "dropped") if row.reason == "near_duplicate"]
-    return _result(
-        folder, "ours", seconds, unique=[*kept, *(f"{row.example.question}\n{row.example.answer}" for row in dropped)], kept=kept
-    )
+    kept = list(read_examples(out["clean"] / "examples"))
+    near = [row.example for row in read_dropped(out["clean"] / "dropped") if row.reason == "near_duplicate"]
+    return _result(folder, "ours", seconds, unique=list(map(_text, [*kept, *near])), kept=list(map(_text, kept)))
 
 
 def peer(folder: Path) -> dict[str, Any]:
-    """The blocks of datatrove, one executor after the other. Dropped rows are not written, as ours are."""
+    """The blocks of datatrove, one executor after the other. Unlike ours, they do not write the dropped rows."""
     from loguru import logger  # type: ignore[import-not-found]  # lives in the peers' environment
 
     logger.remove()
@@ -90,22 +89,27 @@ def peer(folder: Path) -> dict[str, Any]:
 
 
 def agreement(folder: Path) -> dict[str, float]:
-    """The share of families (a row and its repeats) of which both sides keep equally many rows.
+    """Of the rows that have near repeats: the share of which, with their repeats, both sides keep equally many.
 
-    Which of two near rows stays may differ: ours is the first, datatrove's the one that its union of clusters ends with.
+    Which of the near rows stays may differ: ours is the first, datatrove's the one that its union of clusters ends with. `ours` and
+    `peer` are the shares of which a side keeps as many as are left when the true similarity of each pair decides.
     """
     families = json.loads((folder / "families.json").read_text(encoding="utf-8"))
-    rows: dict[str, int] = {}
-    for number, text in enumerate(_texts(folder / "peer")):
-        rows.setdefault(text, families[number])
-    counts = []
-    for side in ("ours", "peer"):
-        kept = [0] * ROWS
-        for text in json.loads((folder / f"{side}-kept.json").read_text(encoding="utf-8")):
-            kept[rows[text]] += 1
-        counts.append(kept)
-    same = sum(left == right for left, right in zip(*counts, strict=True) if left or right)
-    return {"agreement": same / sum(1 for left, right in zip(*counts, strict=True) if left or right)}
+    sides = [json.loads((folder / f"{side}-texts.json").read_text(encoding="utf-8")) for side in ("ours", "peer")]
+    unique, *kept = (set(texts) for texts in (sides[0]["unique"], sides[0]["kept"], sides[1]["kept"]))
+    repeats: dict[int, list[str]] = {}
+    for text, family in dict(zip(_texts(folder / "peer"), families, strict=True)).items():
+        if text in unique:
+            repeats.setdefault(family, []).append(text)
+    groups = [texts for texts in repeats.values() if len(texts) > 1]
+    ours, peer = ([len(side.intersection(texts)) for texts in groups] for side in kept)
+    true = list(map(_truly_kept, groups))
+    return {
+        "families": len(groups),
+        "agreement": _share_equal(ours, peer),
+        "ours": _share_equal(ours, true),
+        "peer": _share_equal(peer, true),
+    }
 
 
 def _conversations(source: random.Random) -> Iterator[Conversation]:
@@ -208,6 +212,10 @@ def _words() -> Any:
     return Words()
 
 
+def _text(row: Any) -> str:
+    return f"{row.question}\n{row.answer}"
+
+
 def _content(document: Any) -> str:
     return str(document.text)
 
@@ -225,7 +233,7 @@ def _blacklist() -> str:
 
 def _result(folder: Path, side: str, seconds: float, *, unique: Sequence[str], kept: Sequence[str]) -> dict[str, Any]:
     """The hash is of the rows that all rules but that for near duplicates keep: it must be the same on both sides."""
-    (folder / f"{side}-kept.json").write_text(json.dumps(kept), encoding="utf-8")
+    (folder / f"{side}-texts.json").write_text(json.dumps({"unique": unique, "kept": kept}), encoding="utf-8")
     digest = hashlib.sha256("\0".join(sorted(unique)).encode()).hexdigest()[:16]
     return {
         "rows": ROWS,
@@ -235,6 +243,20 @@ def _result(folder: Path, side: str, seconds: float, *, unique: Sequence[str], k
         "seconds": seconds,
         "rows_per_second": ROWS / seconds,
     }
+
+
+def _truly_kept(texts: Sequence[str]) -> int:
+    kept: list[set[tuple[str, ...]]] = []
+    for text in texts:
+        words = text.split()
+        pieces = {tuple(words[start : start + 5]) for start in range(len(words) - 4)}
+        if all(len(pieces & other) < THRESHOLD * len(pieces | other) for other in kept):
+            kept.append(pieces)
+    return len(kept)
+
+
+def _share_equal(left: Sequence[int], right: Sequence[int]) -> float:
+    return sum(map(eq, left, right)) / len(left)
 
 
 def _texts(folder: Path) -> list[str]:

@@ -1,5 +1,6 @@
 """The first pass over a shard: which rows its own rules let live, and what the rules that compare rows must know of each."""
 
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,13 +15,14 @@ import pyarrow.compute as pc
 from tunewell.clean.batch import Batch
 from tunewell.clean.contamination import Hits, TestIndex
 from tunewell.clean.keys import Keys, RowKeys, row_keys, text_keys
-from tunewell.clean.near_duplicates import signatures
+from tunewell.clean.near_duplicates import POSITIONS, signatures
 from tunewell.clean.novelty import Encoded, encode
 from tunewell.clean.personal import Masked, mask
 from tunewell.clean.rules import Rule, first_reasons
 from tunewell.records import Pool
 from tunewell.store import atomic_write, read_examples, read_tables
 
+_SIGNATURES = ".signatures"
 POOLS: tuple[Pool, ...] = ("domain", "open")
 
 
@@ -104,7 +106,8 @@ class Examiner:
             if self.signatures:
                 signed.append(signatures(_conversations(batch)))
         if self.signatures:
-            _save(self.signatures / f"{shard.number:05d}.npy", np.concatenate(signed))
+            with atomic_write(self.signatures / f"{shard.number:05d}{_SIGNATURES}") as temporary:
+                np.concatenate(signed).tofile(temporary)
         return Examined(joined(columns), encode(questions) if self.compares_questions else None, hits)
 
 
@@ -121,6 +124,17 @@ def joined(parts: Sequence[Columns]) -> Columns:
         is_multi_turn=_end_to_end(part.is_multi_turn for part in parts),
         places=Places(list(paths), _end_to_end(renumbered), _end_to_end(part.places.row for part in parts)),
     )
+
+
+def signatures_in(folder: Path) -> npt.NDArray[np.uint32]:
+    """The signatures of all shards in their order, one a row, backed by a file in the folder."""
+    whole = folder / "all"
+    with whole.open("wb") as target:
+        for path in sorted(folder.glob(f"*{_SIGNATURES}")):
+            with path.open("rb") as part:
+                shutil.copyfileobj(part, target)
+            path.unlink()
+    return np.memmap(whole, np.uint32, "r").reshape(-1, POSITIONS)
 
 
 def _columns(batch: Batch, rules: Sequence[Rule]) -> Columns:
@@ -152,11 +166,6 @@ def _conversations(batch: Batch) -> list[str]:
 @cache
 def _test_index(folder: Path) -> TestIndex:
     return TestIndex(read_examples(folder))
-
-
-def _save(path: Path, array: npt.NDArray[np.uint32]) -> None:
-    with atomic_write(path) as temporary, temporary.open("wb") as handle:
-        np.save(handle, array)
 
 
 def _end_to_end(parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -53,7 +53,9 @@ def noise(batch: Batch, *, share: float) -> Details:
     turns = batch.turns(first_look)
     names = {"user": "question", "assistant": "answer"}
     shares = ((turn.row, names[turn.role], noise_share(turn.text)) for turn in turns)
-    return batch.first_of((row, f"{name} is {found:.1%} noise, more than {share:.1%}") for row, name, found in shares if found > share)
+    return batch.first_of(
+        (row, f"{name} is {found:.1%} noise, more than {share:.1%}") for row, name, found in shares if found > share
+    )
 
 
 def noise_share(text: str) -> float:

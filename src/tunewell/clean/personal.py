@@ -48,7 +48,9 @@ def personal(batch: Batch, *, contacts: Collection[str]) -> Details:
     counts: dict[int, Counter[str]] = {}
     for change in _changes(batch, contacts):
         counts.setdefault(change.row, Counter()).update(change.counts)
-    return batch.first_of((row, ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items()))) for row, found in counts.items())
+    return batch.first_of(
+        (row, ", ".join(f"{kind}: {count}" for kind, count in sorted(found.items()))) for row, found in counts.items()
+    )
 
 
 def mask(batch: Batch, *, contacts: Collection[str]) -> Masked:

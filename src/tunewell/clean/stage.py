@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tunewell.clean import decide
 from tunewell.clean.contamination import contaminated
 from tunewell.clean.decide import Decision, Flags, Found
-from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, Places, Preparation, Shard, joined
+from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, Places, Preparation, Shard, joined, signatures_in
 from tunewell.clean.funnel import KEPT, Source, funnel
 from tunewell.clean.keys import text_keys
 from tunewell.clean.near_duplicates import near_duplicates
@@ -120,7 +120,7 @@ def _comparing_rules(
 
 
 def _near_duplicate(scratch: Path, threshold: float, alive: Flags) -> Found:
-    return decide.near(near_duplicates(decide.one_array(scratch), alive, threshold))
+    return decide.near(near_duplicates(signatures_in(scratch), alive, threshold))
 
 
 def _novelty(questions: Sequence[Encoded], pool: npt.NDArray[np.uint8], threshold: float, alive: Flags) -> Found:

@@ -45,7 +45,9 @@ def blacklist(batch: Batch) -> Details:
     lists = _blacklist()
     turns = batch.turns(batch.matching(batch.places("user"), lists.first_look))
     # Few questions hold such a word; only those are searched again without the allowed phrases.
-    searched = ((turn.row, lists.words.search(lists.allowed.sub(" ", turn.text))) for turn in turns if lists.words.search(turn.text))
+    searched = (
+        (turn.row, lists.words.search(lists.allowed.sub(" ", turn.text))) for turn in turns if lists.words.search(turn.text)
+    )
     return batch.first_of((row, f"asks for: {found.group().lower()}") for row, found in searched if found)
 
 

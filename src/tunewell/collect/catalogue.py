@@ -124,16 +124,16 @@ def read_catalogue(path: Path) -> Catalogue | None:
         file_name = entry.get("file_name")
         if not isinstance(file_name, str | None):
             raise DataError("`file_name` is not text", where=where, hint=_HINT)
-        file = path.parent / file_name if file_name else None
         why = _why_unused(entry, where)
         if not why and file_name in entries:
             why = f"its file is read already, as {printable(entries[file_name].name)}"
-        if why or not file_name or file is None:
-            left_out.append(LeftOut(printable(str(path)), printable(name), file, why or "it names no file"))
-            continue
-        if not _exists(file):
-            raise DataError(f"its file {printable(file_name)} does not exist", where=where, hint=_HINT)
-        entries[file_name] = Entry(name, file, _key_names(entry, where))
+        file = path.parent / (file_name or "")
+        if why:
+            left_out.append(LeftOut(printable(str(path)), printable(name), file if file_name else None, why))
+        elif not _exists(file):
+            raise DataError(f"its file {printable(str(file_name))} does not exist", where=where, hint=_HINT)
+        else:
+            entries[str(file_name)] = Entry(name, file, _key_names(entry, where))
     return Catalogue(tuple(entries.values()), tuple(left_out))
 
 
@@ -197,7 +197,7 @@ def _renames(tags: Mapping[str, str], known: Mapping[str, str]) -> Iterator[Rena
 
 def _formatting(entry: Mapping[str, Any], where: str) -> str:
     formatting = entry.get("formatting", "alpaca")
-    if formatting not in _COLUMNS_OF:
+    if formatting not in tuple(_COLUMNS_OF):
         known = " or ".join(_COLUMNS_OF)
         raise DataError(f"`formatting` is {printable(json.dumps(formatting))} where {known} is expected", where=where, hint=_HINT)
     return str(formatting)
