@@ -57,10 +57,10 @@ def cleaning() -> Row:
     assert ours["unique_hash"] == peer["unique_hash"], "the two sides keep different rows before near duplicates"
     note = (
         f"{ours['rows']:,} synthetic conversations, two processes each: length, blacklist and exact duplicates (same "
-        f"{ours['unique']:,} rows kept), then MinHash of five-word runs (ours keeps {ours['kept']:,}, the peer {peer['kept']:,}); of "
-        f"{both['families']:,} rows with near repeats, both keep equally many of {both['agreement']:.1%}, ours as many as the true "
-        f"similarity would of {both['ours']:.1%}, the peer of {both['peer']:.1%}; the peer splits at spaces instead of with spaCy and "
-        "writes no dropped rows"
+        f"{ours['unique']:,} rows kept), then MinHash of five-word runs (ours keeps {ours['kept']:,}, the peer {peer['kept']:,}; "
+        f"of {both['families']:,} rows with near repeats, both keep equally many of {both['agreement']:.1%}, and as many as the "
+        f"true similarity leaves ours of {both['ours']:.1%}, the peer of {both['peer']:.1%}); the peer splits at spaces instead of "
+        "with spaCy and writes no dropped rows"
     )
     return _row("Cleaning against datatrove", ours, peer, "rows_per_second", "rows/s", note)
 

@@ -4,6 +4,7 @@ import contextlib
 import io
 import random
 import re
+import resource
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tunewell.collect import archives, documents
 from tunewell.collect.archives import check_archive
+from tunewell.collect.converter import MEMORY_LIMIT
 from tunewell.collect.documents import document_kind, to_markdown
 from tunewell.collect.furniture import without_furniture
 from tunewell.collect.problems import RowError
@@ -262,7 +264,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     (tmp_path / "x.docx").write_bytes(whole.replace(b"word/document.xml", b"word/documint.xml"))
     assert _problem(tmp_path / "x.docx", "docx").startswith("is damaged: cannot be read as DOCX (")
     (tmp_path / "x.pdf").write_bytes(b"%PDF-1.4\nnothing else")
-    assert _problem(tmp_path / "x.pdf", "pdf").startswith(("is damaged: cannot be read as PDF (", "holds no text"))
+    assert _problem(tmp_path / "x.pdf", "pdf") == "is damaged: cannot be read as PDF (PDFSyntaxError)"
 
 
 @pytest.mark.parametrize("kind", ["html", "pdf", "docx", "pptx"])
@@ -349,6 +351,8 @@ def test_many_files_share_one_process(tmp_path: Path) -> None:
     before = dict(documents._converters)
     assert {to_markdown(tmp_path / "x.html", "html") for _ in range(20)} == {_TEXT}
     assert documents._converters == before
+    (running,) = before.values()
+    assert resource.prlimit(running._process.pid, resource.RLIMIT_AS) == (MEMORY_LIMIT, MEMORY_LIMIT)
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

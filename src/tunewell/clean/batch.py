@@ -44,7 +44,7 @@ class Batch:
     @cached_property
     def owners(self) -> npt.NDArray[np.int64]:
         """The row of each message."""
-        return pc.list_parent_indices(self._column("messages")).to_numpy()
+        return np.asarray(pc.list_parent_indices(self._column("messages")), np.int64)
 
     @cached_property
     def trimmed(self) -> pa.StringArray:
@@ -54,7 +54,7 @@ class Batch:
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """The characters of each trimmed text."""
-        return pc.utf8_length(self.trimmed).to_numpy().astype(np.int64)
+        return np.asarray(pc.utf8_length(self.trimmed), np.int64)
 
     @cached_property
     def questions(self) -> list[str]:
@@ -73,7 +73,7 @@ class Batch:
 
     def values(self, name: str) -> list[Any]:
         """A column (`pool`, `language`, `family`, …) as a list."""
-        return self.table.column(name).to_pylist()
+        return list(self.table.column(name).to_pylist())
 
     def places(self, *roles: str) -> npt.NDArray[np.int64]:
         """The places of the messages of these roles among all messages."""

@@ -58,7 +58,7 @@ def near_duplicates(signatures: Signatures, alive: npt.NDArray[np.bool_], thresh
     What it drops: rows whose signature agrees in at least the share `clean.near_duplicates` of its 128 positions with that of an
     earlier row which is kept; 1 turns the rule off. The share estimates how many of all pieces (runs of five tokens) of the two
     conversations both have, with a standard error of sqrt(J (1 - J) / 128): 3.5 points of 100 at 0.8. One changed word changes five
-    pieces, so 0.8 lets a text of 100 tokens differ in two or three places.
+    pieces on each side, so 0.8 lets two texts of 100 tokens differ in two words.
     Why: a conversation that stands there ten times with other names or dates is learnt ten times as hard, by no one's decision.
     Example: "Your order 4711 has been sent, …" and "Your order 4712 has been sent, …", both with the same long answer.
     Known problems: a long system text that all rows share makes all of them alike. Rows that agree in no band of positions are not

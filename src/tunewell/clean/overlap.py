@@ -122,7 +122,8 @@ class _Search:
         rows, others = np.repeat(prefixes.rows[places], postings.sizes)[reaches], others[reaches]
         most = (length + other_length - 2 * needed)[reaches]
         close = np.bitwise_count(self._bitmaps[rows] ^ self._bitmaps[others]) <= most
-        return rows[close].astype(np.int64) * len(self._lengths) + others[close]
+        pairs: Numbers = rows[close].astype(np.int64) * len(self._lengths) + others[close]
+        return pairs
 
     def _first(self, block: Numbers, pairs: _Pairs) -> Numbers:
         rivals = np.full(len(block), -1, np.int64)
@@ -243,7 +244,7 @@ def _prefixes(elements: npt.NDArray[np.int32], offsets: Numbers, lengths: Number
     return _Prefixes(elements[places], (places - offsets[rows]).astype(np.int32), rows, ends)
 
 
-def _ranges(starts: Numbers, sizes: Numbers) -> Numbers:
+def _ranges(starts: Numbers, sizes: npt.NDArray[np.integer]) -> Numbers:
     """All numbers of ranges laid end to end."""
     ends = np.cumsum(sizes)
     return np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1] if len(ends) else 0)

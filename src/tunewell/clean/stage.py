@@ -135,7 +135,7 @@ def _novelty(questions: Sequence[Encoded], pool: npt.NDArray[np.uint8], threshol
 def _judged(work: Sequence[Shard], examined: Sequence[Examined], rows: Columns, decision: Decision) -> list[Judged]:
     """The decision, shard by shard."""
     ends = np.cumsum([len(part.columns.alive) for part in examined])
-    rules, rivals = (np.split(column, ends[:-1]) for column in decision)
+    rules, rivals = np.split(decision.rule, ends[:-1]), np.split(decision.rival, ends[:-1])
     places = rows.places
     return [
         Judged(shard, rule, Places(places.paths, places.path[rival], places.row[rival]))
@@ -154,7 +154,7 @@ def _sort(sorter: Sorter, judged: Sequence[Judged], out_dir: Path, engine: Engin
             tallies.setdefault(source, Counter()).update(counts)
     for name, schema in _SCHEMAS.items():
         finish_shards(out_dir / name, schema)
-    result = funnel(tallies, RULES, masked)
-    write_json(out_dir / "funnel.json", result)
-    dropped = {f"dropped_{rule['rule']}": rule["dropped"] for rule in result["rules"]}
-    return Summary({KEPT: result["kept"], "dropped": sum(dropped.values()), **dropped})
+    account = funnel(tallies, RULES, masked)
+    write_json(out_dir / "funnel.json", account)
+    dropped = {f"dropped_{rule['rule']}": rule["dropped"] for rule in account["rules"]}
+    return Summary({KEPT: account["kept"], "dropped": sum(dropped.values()), **dropped})

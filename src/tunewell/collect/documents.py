@@ -27,7 +27,7 @@ _HTML_NAMES = (".html", ".htm", ".xhtml")
 _PROLOGUE = re.compile(r"(?:\s|\ufeff|<!--.*?-->|<\?xml[^>]*\?>)*", re.DOTALL)
 _PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 _ANY_TAG = re.compile(r"<[a-z][a-z0-9]*[\s/>]", re.IGNORECASE)
-_PACKAGES: Mapping[str, str] = {"html": "markitdown", "pdf": "pdfplumber", "docx": "mammoth", "pptx": "pptx"}
+_PACKAGES: Mapping[str, str] = {"html": "markitdown", "pdf": "pdfminer", "docx": "mammoth", "pptx": "pptx"}
 _PROGRAM = "from tunewell.collect.converter import main; main()"
 _BLANK_LINES = re.compile(r"\n{3,}")
 
