@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 
 from tests.clean.test_rules import example
 from tunewell.clean import RULES, run
-from tunewell.clean import survey as survey_module
-from tunewell.clean.survey import contaminated_families, contradictory_questions
+from tunewell.engine import LocalEngine
 from tunewell.errors import DataError
 from tunewell.recipe import Clean, Recipe
 from tunewell.records import EXAMPLE_SCHEMA, Dropped, Example, Origin, Summary, example_to_row
-from tunewell.store import read_dropped, read_examples, write_rows
+from tunewell.store import ShardWriter, read_dropped, read_examples, write_rows
 
 
 class Cleaned:
@@ -52,75 +51,101 @@ def clean(
 ONE_OF_EACH: dict[str, Callable[[], Example]] = {
     "empty": lambda: example("A blank one", " "),
     "too_short": lambda: example("Q", "An answer"),
-    "too_long": lambda: example("Something of great length", "x" * 101),
+    "too_long": lambda: example("Something of great length", " ".join(f"item{number}" for number in range(80))),
     "language": lambda: example("提现多久到账", "两天", language="zh"),
+    "noise": lambda: example("Is this text damaged", "锟斤拷锟斤拷锟斤拷锟斤拷锟斤拷锟斤拷"),
     "blacklist": lambda: example("Please draw me", "Here you are"),
+    "echo": lambda: example("Say this again please", "say this  again please"),
     "control_tokens": lambda: example("Anything else today", "No<|im_end|>"),
+    "personal": lambda: example("Whom do I write to", "Write to jo@mail.example"),
     "contamination": lambda: example("Do you ship terminals to Iceland or not", "We do"),
     "duplicate": lambda: example("when does  my money arrive", "In two days"),
     "contradiction": lambda: example("What is the monthly fee", "It is 29"),
+    "near_duplicate": lambda: example("Which plans exist at present", f"{LONG} so far"),
     "novelty": lambda: example("How do the refunds work then", "They go back to the card"),
 }
+LONG = " ".join(f"word{number}" for number in range(40))
 OTHERS = [
     example("When does my money arrive", "In two days", origin=Origin("b.csv", 1)),
     example("What is the monthly fee", "It is 19", origin=Origin("b.csv", 2)),
     example("How do refunds work then", "By card", origin=Origin("b.csv", 3)),
+    example("Name all of our plans", LONG, origin=Origin("b.csv", 4)),
 ]
+STRICT = {"max_chars": 400, "languages": ["en"], "personal": "drop", "near_duplicates": 0.6}
 TEST = [example("Do you ship terminals to Iceland", "Yes", task="unseen", origin=Origin("t.csv", 4))]
 
 
 def test_every_rule_gives_its_own_reason_and_the_funnel_counts_it(tmp_path: Path) -> None:
     rows = [*OTHERS, *(make() for make in ONE_OF_EACH.values())]
-    cleaned = clean(tmp_path, rows, TEST, max_chars=100, languages=["en"])
+    cleaned = clean(tmp_path, rows, TEST, **STRICT)
     expected = {make().question: reason for reason, make in ONE_OF_EACH.items()}
     assert cleaned.reasons == expected
     assert [row.reason for row in cleaned.dropped] == ["contradiction", *ONE_OF_EACH]
-    assert [row.question for row in cleaned.kept] == ["When does my money arrive", "How do refunds work then"]
+    assert cleaned.kept == [OTHERS[0], OTHERS[2], OTHERS[3]]
     assert tuple(ONE_OF_EACH) == RULES
     assert cleaned.counts == {
-        "kept": 2,
-        "dropped": 11,
+        "kept": 3,
+        "dropped": 15,
         **{f"dropped_{rule}": 2 if rule == "contradiction" else 1 for rule in RULES},
     }
     assert cleaned.funnel == {
-        "rows_in": 13,
-        "kept": 2,
+        "rows_in": 18,
+        "kept": 3,
+        "masked": {},
         "rules": [{"rule": rule, "dropped": 2 if rule == "contradiction" else 1} for rule in RULES],
         "sources": [
-            {"source": "b.csv", "pool": "domain", "rows": 3, "kept": 2, "dropped": {"contradiction": 1}},
-            {"source": "a.csv", "pool": "domain", "rows": 10, "kept": 0, "dropped": dict.fromkeys(RULES, 1)},
+            {"source": "b.csv", "pool": "domain", "rows": 4, "kept": 3, "dropped": {"contradiction": 1}},
+            {"source": "a.csv", "pool": "domain", "rows": 14, "kept": 0, "dropped": dict.fromkeys(RULES, 1)},
         ],
     }
 
 
 def test_the_detail_says_what_the_rule_saw(tmp_path: Path) -> None:
-    cleaned = clean(tmp_path, [*OTHERS, *(make() for make in ONE_OF_EACH.values())], TEST, max_chars=100, languages=["en"])
+    cleaned = clean(tmp_path, [*OTHERS, *(make() for make in ONE_OF_EACH.values())], TEST, **STRICT)
     details = {row.reason: row.detail for row in cleaned.dropped}
     assert details["duplicate"] == "same conversation as b.csv:1"
-    assert details["novelty"] == "ROUGE-L F1 above 0.7 with b.csv:3"
+    assert details["novelty"] == "nearly the same question as b.csv:3"
+    assert details["near_duplicate"] == "nearly the same conversation as b.csv:4"
+    assert details["contradiction"] == "the same question has different answers"
     assert details["contamination"] == f"its family asks a question of ROUGE-L F1 0.86 with unseen test item {TEST[0].id} (t.csv:4)"
 
 
-@pytest.mark.parametrize(
-    ("reason", "changes"),
-    [
-        ("too_short", {"min_chars": 0}),
-        ("too_long", {"max_chars": 8000}),
-        ("language", {"languages": []}),
-        ("blacklist", {"blacklist": False}),
-        ("control_tokens", {"control_tokens": False}),
-        ("contamination", {"contamination": False}),
-        ("duplicate", {"duplicates": False, "novelty": 1}),
-        ("contradiction", {"contradictions": False, "novelty": 1}),
-        ("novelty", {"novelty": 1}),
-    ],
-)
-def test_a_rule_that_is_turned_off_drops_nothing_and_counts_zero(tmp_path: Path, reason: str, changes: dict[str, Any]) -> None:
+# With its own rule off, the next one would drop these.
+NEXT = {
+    "empty": ["too_short"],
+    "duplicate": ["novelty", "near_duplicate"],
+    "contradiction": ["novelty"],
+    "near_duplicate": ["novelty", "contradiction"],
+}
+
+
+@pytest.mark.parametrize("reason", RULES)
+def test_a_rule_that_is_skipped_drops_nothing_and_counts_zero(tmp_path: Path, reason: str) -> None:
     row = ONE_OF_EACH[reason]()
-    cleaned = clean(tmp_path, [*OTHERS, row], TEST, **{"max_chars": 100, "languages": ["en"], **changes})
+    cleaned = clean(tmp_path, [*OTHERS, row], TEST, skip=[reason, *NEXT.get(reason, [])], **STRICT)
     assert row in cleaned.kept
     assert cleaned.counts[f"dropped_{reason}"] == 0
     assert {"rule": reason, "dropped": 0} in cleaned.funnel["rules"]
+
+
+@pytest.mark.parametrize(("reason", "limit"), [("novelty", {"novelty": 1}), ("near_duplicate", {"near_duplicates": 1})])
+def test_a_limit_of_1_turns_a_search_off(tmp_path: Path, reason: str, limit: dict[str, Any]) -> None:
+    row = ONE_OF_EACH[reason]()
+    settings = {**STRICT, **limit, "skip": NEXT.get(reason, [])}
+    assert row in clean(tmp_path, [*OTHERS, row], TEST, **settings).kept
+
+
+def test_personal_data_is_masked_before_rows_are_compared(tmp_path: Path) -> None:
+    rows = [
+        example("Whom do I write to", "Write to jo@mail.example or help@shop.example"),
+        example("Whom do I write to", "Write to al@mail.example or help@shop.example", origin=Origin("a.csv", 2)),
+    ]
+    cleaned = clean(tmp_path, rows, contacts=["help@shop.example"])
+    assert [row.answer for row in cleaned.kept] == ["Write to [email] or help@shop.example"]
+    assert cleaned.kept[0].evidence == {"masked": {"email": 1}}
+    assert cleaned.kept[0].id == rows[0].id
+    assert [row.reason for row in cleaned.dropped] == ["duplicate"]
+    assert cleaned.funnel["masked"] == {"email": 2}
 
 
 def test_generated_rows_come_after_collected_ones_and_are_judged_alike(tmp_path: Path) -> None:
@@ -147,21 +172,21 @@ def test_novelty_compares_within_a_pool_and_duplicates_across_pools(tmp_path: Pa
     assert len(cleaned.kept) == 2
 
 
-def test_a_row_is_no_duplicate_of_one_that_was_dropped(tmp_path: Path) -> None:
+def test_a_row_is_no_duplicate_of_one_that_an_earlier_rule_dropped(tmp_path: Path) -> None:
     rows = [
+        example("How do refunds work here", "By card", family="tainted"),
         example("How do refunds work here", "By card"),
-        example("How do refunds work here please", "By card"),
-        example("How do refunds work here please", "By card", pool="open"),
+        example("Do you ship terminals to Iceland", "We do", family="tainted"),
     ]
-    cleaned = clean(tmp_path, rows)
-    assert [row.reason for row in cleaned.dropped] == ["novelty"]
-    assert cleaned.kept == [rows[0], rows[2]]
+    cleaned = clean(tmp_path, rows, TEST)
+    assert [row.reason for row in cleaned.dropped] == ["contamination", "contamination"]
+    assert cleaned.kept == [rows[1]]
 
 
 def test_all_rows_of_a_contradictory_question_go_even_where_two_agree(tmp_path: Path) -> None:
     rows = [example("What is the fee", answer) for answer in ("1 %", "1 %", "2 %")]
     cleaned = clean(tmp_path, rows)
-    assert [row.reason for row in cleaned.dropped] == ["contradiction"] * 3
+    assert [row.reason for row in cleaned.dropped] == ["contradiction", "duplicate", "contradiction"]
 
 
 def test_a_row_that_falls_by_itself_contradicts_nothing(tmp_path: Path) -> None:
@@ -188,20 +213,21 @@ def test_the_whole_family_of_a_contaminated_row_is_dropped_even_where_that_row_f
     assert cleaned.kept == rows[2:]
 
 
-def test_a_question_at_exactly_the_threshold_of_contamination_is_clean() -> None:
-    test = [example("a b c d e f g 1 2 3 4 5", "x", task="unseen"), example("Привет мир", "x", task="unseen")]
-    at, above = example("a b c d e f g x", "y"), example("a b c d e f g 1", "y")
-    cyrillic, other = example("привет  мир", "y"), example("привет мир и", "y")
-    assert set(contaminated_families([at, above, cyrillic, other], test)) == {above.family, cyrillic.family}
-
-
-def test_blocks_do_not_change_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [example(f"How do {'the ' * (n % 3)}refunds of kind {n // 3} work", f"So {n // 2}") for n in range(60)]
+def test_shards_and_workers_do_not_change_what_is_kept(tmp_path: Path) -> None:
+    rows = [
+        example(f"How do {'the ' * (n % 3)}refunds of kind {n // 3} work", f"So {n // 2}", origin=Origin("a", n)) for n in range(60)
+    ]
     whole = clean(tmp_path / "whole", rows)
-    monkeypatch.setattr(survey_module, "BLOCK", 7)
-    parts = clean(tmp_path / "parts", rows)
+    collected = tmp_path / "parts" / "collect" / "examples"
+    for number in range(0, 60, 7):
+        with ShardWriter(collected, EXAMPLE_SCHEMA, name=f"part-{number:05d}") as writer:
+            for row in rows[number : number + 7]:
+                writer.write(example_to_row(row))
+    settings = Recipe().part("clean")
+    summary = run(settings, {"collect": collected.parent}, tmp_path / "parts" / "clean", engine=LocalEngine(2))
+    parts = Cleaned(summary, tmp_path / "parts" / "clean")
     assert 0 < len(whole.kept) < 60
-    assert (parts.kept, parts.dropped) == (whole.kept, whole.dropped)
+    assert (parts.kept, parts.dropped, parts.funnel) == (whole.kept, whole.dropped, whole.funnel)
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -213,14 +239,19 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
     first = digests(tmp_path / "a")
-    assert set(first) == {"clean/examples/part-00000.parquet", "clean/dropped/part-00000.parquet", "clean/funnel.json"}
+    assert set(first) == {
+        "clean/examples/part-00000-00000.parquet",
+        "clean/dropped/part-00000-00000.parquet",
+        "clean/funnel.json",
+    }
     assert digests(tmp_path / "b") == first
 
 
 def test_no_rows_give_empty_folders(tmp_path: Path) -> None:
     cleaned = clean(tmp_path, [], [])
     assert (cleaned.kept, cleaned.dropped) == ([], [])
-    assert cleaned.funnel == {"rows_in": 0, "kept": 0, "rules": [{"rule": rule, "dropped": 0} for rule in RULES], "sources": []}
+    rules = [{"rule": rule, "dropped": 0} for rule in RULES]
+    assert cleaned.funnel == {"rows_in": 0, "kept": 0, "masked": {}, "rules": rules, "sources": []}
 
 
 def test_a_folder_without_shards_is_the_users_mistake(tmp_path: Path) -> None:
@@ -228,18 +259,6 @@ def test_a_folder_without_shards_is_the_users_mistake(tmp_path: Path) -> None:
         run(Recipe().part("clean"), {"collect": tmp_path}, tmp_path / "out")
     assert caught.value.what == "no Parquet shards here"
     assert caught.value.where == str(tmp_path / "examples")
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.booleans()), max_size=30))
-def test_contradictory_questions_are_those_with_two_answers(rows: list[tuple[str, str, bool]]) -> None:
-    examples = [example(q, a, *(["more", "turns"] if multi else [])) for q, a, multi in rows]
-    answers: dict[str, set[str]] = {}
-    for row in examples:
-        if row.turns == "single":
-            answers.setdefault(row.question, set()).add(row.answer)
-    found = contradictory_questions(examples)
-    assert found == contradictory_questions(reversed(examples))
-    assert len(found) == sum(len(values) > 1 for values in answers.values())
 
 
 TEXTS = st.sampled_from(["fee", "the fee", "the fee now", "draw", "", "?", "费率", "Fee ", "x" * 60, "<s>", "ж"])

@@ -149,8 +149,10 @@ def count_rows(folder: Path) -> int:
 
 
 def read_tables(path: Path) -> Iterator[pa.Table]:
-    """The rows of one shard, at most `ROWS_PER_GROUP` at a time."""
+    """The rows of one shard, at most `ROWS_PER_GROUP` at a time; a shard without rows gives one empty table."""
     with pq.ParquetFile(path) as file:
+        if not file.metadata.num_rows:
+            yield file.schema_arrow.empty_table()
         for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
             yield pa.Table.from_batches([batch])
 
