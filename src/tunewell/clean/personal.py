@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -64,15 +65,13 @@ def mask(batch: Batch, *, contacts: Collection[str]) -> Masked:
     by_row: dict[int, Counter[str]] = {}
     for change in changes:
         by_row.setdefault(change.row, Counter()).update(change.counts)
-    texts = batch.texts.to_pylist()
-    for change in changes:
-        texts[change.place] = change.text
-    evidence = batch.values("evidence")
-    for row, counts in by_row.items():
-        evidence[row] = _with_counts(evidence[row], counts)
+    evidence = batch.table.column("evidence").combine_chunks()
+    known = evidence.take(pa.array(by_row)).to_pylist()
+    evidence = _replaced(evidence, {row: _with_counts(text, by_row[row]) for row, text in zip(by_row, known, strict=True)})
+    texts = _replaced(batch.texts, {change.place: change.text for change in changes})
     table = _with_column(batch.table, "messages", _with_texts(batch, texts))
     total = sum(by_row.values(), Counter[str]())
-    return Masked(_with_column(table, "evidence", pa.array(evidence, pa.string())), dict(sorted(total.items())))
+    return Masked(_with_column(table, "evidence", evidence), dict(sorted(total.items())))
 
 
 def masked_text(text: str, *, language_of_row: str = "", contacts: Collection[str] = ()) -> tuple[str, Counter[str]]:
@@ -111,10 +110,16 @@ def _with_counts(evidence: str, counts: Counter[str]) -> str:
     return json.dumps({**known, "masked": dict(masked)}, ensure_ascii=False, sort_keys=True)
 
 
-def _with_texts(batch: Batch, texts: list[str]) -> pa.ListArray:
+def _replaced(texts: pa.StringArray, changes: Mapping[int, str]) -> pa.StringArray:
+    """The texts with those at some places, in rising order, replaced."""
+    places = np.zeros(len(texts), np.bool_)
+    places[list(changes)] = True
+    return pc.replace_with_mask(texts, pa.array(places), pa.array(changes.values(), pa.string()))
+
+
+def _with_texts(batch: Batch, texts: pa.StringArray) -> pa.ListArray:
     kind = batch.table.schema.field("messages").type
-    fields = list(kind.value_type)
-    spoken = pa.StructArray.from_arrays([batch.roles, pa.array(texts, pa.string())], fields=fields)
+    spoken = pa.StructArray.from_arrays([batch.roles, texts], fields=list(kind.value_type))
     lengths = pc.list_value_length(batch.table.column("messages").combine_chunks())
     ends = pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths)])
     return pa.ListArray.from_arrays(ends, spoken, type=kind)

@@ -5,14 +5,16 @@ the row may stay. Its name is the reason that stands in `dropped` and in the fun
 texts at once and reads only those that the first look points out.
 """
 
+import re
 import typing
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tunewell.clean.batch import Batch, Details
 from tunewell.clean.noise import noise
@@ -24,6 +26,7 @@ from tunewell.text import normalise
 RULES: tuple[RuleName, ...] = typing.get_args(RuleName)
 """Every reason there is, in the order in which the rules are applied: a row is dropped by the first that finds something."""
 
+_PLAIN = re.compile(r"(?:[a-z0-9\u4e00-\u9fff]+ ?)*")
 _SPEAKERS = (("user", "question"), ("assistant", "answer"))
 
 
@@ -156,34 +159,45 @@ def echo(batch: Batch) -> Details:
     Source: self-instruct (`prepare_for_finetuning.py`) drops an instance whose input equals its output, compared character by
     character; the input alone, below the instruction, is not compared here.
     """
-    pairs = _questions_and_answers(batch)
-    heads = np.array([_head(text) for text in pa.compute.utf8_slice_codeunits(batch.trimmed, 0, 1).to_pylist()], np.str_)
-    questions, answers = heads[pairs[:, 0]], heads[pairs[:, 1]]
-    pairs = pairs[(questions == answers) | (questions == "") | (answers == "")]
-    texts = (batch.turns(pairs[:, 0]), batch.turns(pairs[:, 1]))
-    details = ((question.row, _repeats(question.text, answer.text)) for question, answer in zip(*texts, strict=True))
+    heads = [_head(text) for text in pc.utf8_slice_codeunits(batch.trimmed, 0, 16).to_pylist()]
+    pairs = [pair for pair in _questions_and_answers(batch) if _may_agree(heads[pair.question], heads[pair.answer])]
+    questions = batch.turns(np.array([pair.question for pair in pairs], np.int64))
+    answers = batch.turns(np.array([pair.answer for pair in pairs], np.int64))
+    details = ((turn.row, _repeats(turn.text, answer.text)) for turn, answer in zip(questions, answers, strict=True))
     return batch.first_of((row, detail) for row, detail in details if detail)
+
+
+class _Pair(NamedTuple):
+    """The places of a question and its answer among all messages."""
+
+    question: int
+    answer: int
 
 
 def _lengths(batch: Batch, places: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(zip(batch.owners[places].tolist(), batch.lengths[places].tolist(), strict=True))
 
 
-def _questions_and_answers(batch: Batch) -> npt.NDArray[np.int64]:
-    """The places of each answer and the user turn right before it, and of each row's first question and last answer."""
+def _questions_and_answers(batch: Batch) -> Iterator[_Pair]:
+    """Each answer with the user turn right before it, and each row's last answer with its first question."""
     users, answers = batch.places("user"), batch.places("assistant")
     next_to = answers[np.isin(answers - 1, users)]
     next_to = next_to[batch.owners[next_to] == batch.owners[next_to - 1]]
-    user_rows, firsts = np.unique(batch.owners[users], return_index=True)
-    answer_rows, lasts = np.unique(batch.owners[answers][::-1], return_index=True)
-    _, with_user, with_answer = np.intersect1d(user_rows, answer_rows, return_indices=True)
-    outer = np.column_stack([users[firsts[with_user]], answers[::-1][lasts[with_answer]]])
-    return np.concatenate([np.column_stack([next_to - 1, next_to]), outer])
+    yield from map(_Pair, (next_to - 1).tolist(), next_to.tolist())
+    firsts = dict(zip(batch.owners[users][::-1].tolist(), users[::-1].tolist(), strict=True))
+    lasts = dict(zip(batch.owners[answers].tolist(), answers.tolist(), strict=True))
+    yield from (_Pair(firsts[row], last) for row, last in lasts.items() if row in firsts)
 
 
-def _head(character: str) -> str:
-    """The character in lower case where normalising a text that begins with it cannot change it, or an empty string."""
-    return character.lower() if "一" <= character <= "\u9fff" or (character.isascii() and character.isalnum()) else ""
+def _head(start: str) -> str:
+    """How a text that starts like this begins once it is normalised, as far as that can be told from plain letters."""
+    plain = _PLAIN.match(start.lower())
+    assert plain, "the pattern matches nothing at all, too"
+    return plain.group()[:-1]  # an accent may follow the last one
+
+
+def _may_agree(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def _repeats(question: str, answer: str) -> str | None:

@@ -100,9 +100,9 @@ class ShardWriter:
         return self._writer
 
 
-def write_rows(folder: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Write all rows into a folder of shards and return how many they were."""
-    with ShardWriter(folder, schema) as writer:
+def write_rows(folder: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]], *, name: str = "part") -> int:
+    """Write all rows into shards of this name and return how many they were."""
+    with ShardWriter(folder, schema, name=name) as writer:
         for row in rows:
             writer.write(row)
     return writer.rows

@@ -1,0 +1,77 @@
+"""Clean and mix on two nodes, one of which is killed while it works: the files are those of the local engine, byte for byte."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tunewell import clean, mix
+from tunewell.engine import Engine, LocalEngine, choose_engine
+from tunewell.recipe import recipe_from_values
+from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, Pool, example_to_row
+from tunewell.store import folder_digest, write_rows
+
+ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+
+_SHARDS, _ROWS = 24, 300
+_POOLS: tuple[Pool, Pool] = ("domain", "open")
+_SETTINGS = {
+    "data": {"ratio": {"open": 1, "domain": 2}, "by": "tokens", "caps": {"f1.jsonl": 1000}},
+    "clean": {"near_duplicates": 0.8},
+}
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    from tests.engine.cluster import two_nodes
+
+    with two_nodes() as nodes:
+        yield nodes
+
+
+def test_a_killed_node_changes_nothing(tmp_path: Path, tiny_model: Path, cluster: Any) -> None:
+    _write_rows(tmp_path / "collect")
+    local = _clean_and_mix(tmp_path, "local", tiny_model, LocalEngine(2))
+    killer = threading.Thread(target=_kill_when, args=(cluster, tmp_path / "ray" / "clean" / "examples"))
+    killer.start()
+    on_ray = _clean_and_mix(tmp_path, "ray", tiny_model, choose_engine("ray"))
+    killer.join()
+    assert len([node for node in ray.nodes() if node["Alive"]]) == 1, "one node was killed"
+    assert on_ray == local
+
+
+def _clean_and_mix(folder: Path, name: str, model: Path, engine: Engine) -> str:
+    recipe = recipe_from_values(_SETTINGS, where="test", folder=folder)
+    out, collected = folder / name, folder / "collect"
+    cleaned = clean.run(recipe.part("clean"), {"collect": collected}, out / "clean", engine=engine)
+    assert cleaned.counts["kept"] > 1000
+    assert cleaned.counts["dropped_duplicate"] > 100
+    inputs = {"collect": collected, "clean": out / "clean", "model": model}
+    mixed = mix.run(recipe.part("data", "seed"), inputs, out / "mix", engine=engine)
+    assert mixed.counts["train"] > 1000
+    return folder_digest(out)
+
+
+def _kill_when(cluster: Any, folder: Path) -> None:
+    """Kill the second node as soon as some shards are written."""
+    while len(list(folder.glob("part-*.parquet"))) < 3:
+        time.sleep(0.02)
+    cluster.kill_second()
+
+
+def _write_rows(folder: Path) -> None:
+    source = random.Random(0)
+    words = [f"word{number}" for number in range(800)]
+    for shard in range(_SHARDS):
+        rows = []
+        for number in range(_ROWS):
+            texts = [" ".join(source.choices(words, k=count)) for count in (12, 40)]
+            messages = (Message("user", texts[0]), Message("assistant", texts[1]))
+            if rows and number % 10 == 0:
+                messages = source.choice(rows).messages
+            rows.append(Example(messages, _POOLS[number % 2], Origin(f"f{shard % 4}.jsonl", shard * _ROWS + number)))
+        write_rows(folder / "examples", EXAMPLE_SCHEMA, map(example_to_row, rows), name=f"part-{shard:05d}")
