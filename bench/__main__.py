@@ -5,8 +5,10 @@ ratios of two sides measured one after the other mean more. Writes docs/benchmar
 """
 
 import json
+import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,10 @@ VENV = ROOT / ".bench" / "venv"
 PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18", "datatrove[io,processing]==0.10.1")
 
 
+_NOVELTY_ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+_STAGE_ROWS = (1_000_000, 5_000_000)
+
+
 class Row(NamedTuple):
     """One benchmark: what was measured, and, where there is a peer, its figure and ours ÷ peer's (above 1: ours is faster)."""
 
@@ -32,19 +38,28 @@ class Row(NamedTuple):
     note: str
 
 
-def novelty() -> Row:
-    """Pairs of instructions compared per second, with the same rows kept."""
+def novelty() -> list[Row]:
+    """Pairs of instructions compared per second, with the same rows kept, and how time grows with the rows."""
     with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "instructions.json"
-        _run(sys.executable, "bench/novelty.py", "write", str(rows))
-        ours = _run(sys.executable, "bench/novelty.py", "ours", str(rows))
-        peer = _run(VENV / "bin" / "python", "bench/novelty.py", "peer", str(rows))
-    assert ours["kept_hash"] == peer["kept_hash"], "the two sides keep different rows"
+        few, many = Path(folder) / "few.json", Path(folder) / "many.json"
+        _run(sys.executable, "bench/novelty.py", "write", str(few), "52000")
+        ours = _run(sys.executable, "bench/novelty.py", "ours", str(few))
+        peer = _run(VENV / "bin" / "python", "bench/novelty.py", "peer", str(few))
+        assert ours["kept_hash"] == peer["kept_hash"], "the two sides keep different rows"
+        _run(sys.executable, "bench/novelty.py", "write", str(many), str(max(_NOVELTY_ROWS)))
+        runs = [_run(sys.executable, "bench/novelty.py", "scale", str(many), str(rows)) for rows in _NOVELTY_ROWS]
     note = (
-        f"{ours['rows']:,} synthetic instructions (peer: the first {peer['rows']:,}), same rows kept, one process each; "
+        f"{ours['rows']:,} synthetic instructions (peer: the first {peer['rows']:,}), same rows kept of these, one process each; "
         "a pair is a row with one kept before it, compared or passed over"
     )
-    return _row("ROUGE-L novelty against rouge_score", ours, peer, "pairs_per_second", "pairs/s", note)
+    largest = runs[-1]
+    exponent = statistics.linear_regression(*([math.log(run[key]) for run in runs] for key in ("rows", "seconds"))).slope
+    seconds = ", ".join(f"{run['rows']:,} rows {run['seconds']:.1f} s" for run in runs)
+    growth = f"exact; {seconds}: time grows as rows to the power of {exponent:.2f}; at most {largest['peak_bytes'] / 2**30:.1f} GiB"
+    return [
+        _row("ROUGE-L novelty against rouge_score", ours, peer, "pairs_per_second", "pairs/s", note),
+        Row(f"ROUGE-L novelty of {largest['rows']:,} rows", round(largest["seconds"], 1), None, None, "seconds", growth),
+    ]
 
 
 def cleaning() -> Row:
@@ -80,11 +95,12 @@ def training() -> Row:
 def data_stages() -> list[Row]:
     """Seconds and peak memory of collect, clean and mix on one and on five million rows."""
     rows = []
-    for count in (1_000_000, 5_000_000):
+    for count in _STAGE_ROWS:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "rows.jsonl"
             written = _run(sys.executable, "bench/scale.py", "write", str(file), str(count))
             ours = _run(sys.executable, "bench/scale.py", "run", str(file))
+            near = _run(sys.executable, "bench/scale.py", "near", str(file)) if count == min(_STAGE_ROWS) else None
         name = f"collect + clean + mix of {count:,} rows"
         note = (
             f"alpaca JSON Lines of {written['bytes'] / 1e6:,.0f} MB, every rule but novelty and near duplicates; collect "
@@ -93,6 +109,9 @@ def data_stages() -> list[Row]:
         rows.append(Row(name, round(ours["all"], 1), None, None, "seconds", note))
         memory = "proportional set size of all processes together, sampled"
         rows.append(Row(f"{name}: peak memory", round(ours["peak_bytes"] / 2**20), None, None, "MiB", memory))
+        if near:
+            note = f"the stage clean with this rule alone, at 0.8; at most {near['peak_bytes'] / 2**20:,.0f} MiB"
+            rows.append(Row(f"MinHash near duplicates of {count:,} rows", round(near["seconds"], 1), None, None, "seconds", note))
     return rows
 
 

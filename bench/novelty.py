@@ -1,4 +1,4 @@
-"""One side of the novelty benchmark: `write FILE`, `ours FILE` or `peer FILE`; prints one JSON line.
+"""One side of the novelty benchmark: `write FILE ROWS`, `ours FILE`, `peer FILE` or `scale FILE ROWS`; prints one JSON line.
 
 The peer's side is the loop of Stanford Alpaca's generator around `rouge_score`, in one process, on the first rows only: its time
 grows with the square of the rows. Both sides decide in integers, so that a score of exactly 0.7 is kept.
@@ -9,25 +9,27 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
-ROWS, PEER_ROWS = 20_000, 1_000
+PEER_ROWS = 3_000
 
 
-def write(path: Path) -> dict[str, int]:
-    """Synthetic instructions: 4 to 20 words of a vocabulary of 5,000 with the frequencies of Zipf's law; a tenth near-repeats."""
+def write(path: Path, count: int) -> dict[str, int]:
+    """Synthetic instructions: 4 to 20 words of a vocabulary of 20,000 with the frequencies of Zipf's law; a tenth near-repeats."""
     source = random.Random(0)
-    vocabulary = [f"w{number}" for number in range(5_000)]
-    weights = [1 / (rank + 5) for rank in range(len(vocabulary))]
+    vocabulary = [f"w{number}" for number in range(20_000)]
+    weights = list(accumulate(1 / (rank + 3) for rank in range(len(vocabulary))))
     rows: list[list[str]] = []
-    for _ in range(ROWS):
-        words = source.choices(vocabulary, weights, k=source.randrange(4, 21))
+    for _ in range(count):
+        words = source.choices(vocabulary, cum_weights=weights, k=source.randrange(4, 21))
         if rows and source.random() < 0.1:
             words = list(source.choice(rows))
             words[source.randrange(len(words))] = "other"
         rows.append(words)
     path.write_text(json.dumps([" ".join(words) for words in rows]), encoding="utf-8")
-    return {"rows": ROWS}
+    return {"rows": count}
 
 
 def ours(path: Path) -> dict[str, float | str]:
@@ -38,6 +40,17 @@ def ours(path: Path) -> dict[str, float | str]:
     start = time.perf_counter()
     kept = novel(rows)
     return _result(rows, kept, time.perf_counter() - start)
+
+
+def scale(path: Path, count: int) -> dict[str, float | str]:
+    """Our filter over the first rows, and the most memory that it took."""
+    from tunewell.clean.novelty import novel
+    from tunewell.memory import peak_memory
+
+    rows = json.loads(path.read_text(encoding="utf-8"))[:count]
+    start = time.perf_counter()
+    kept = novel(rows)
+    return {"rows": len(rows), "kept": len(kept), "seconds": time.perf_counter() - start, "peak_bytes": peak_memory()}
 
 
 def peer(path: Path) -> dict[str, float | str]:
@@ -71,5 +84,6 @@ def _result(rows: list[object], kept: list[int], seconds: float) -> dict[str, fl
 
 
 if __name__ == "__main__":
-    side = {"write": write, "ours": ours, "peer": peer}[sys.argv[1]]
-    sys.stdout.write(json.dumps(side(Path(sys.argv[2]))) + "\n")
+    side, file, *counts = sys.argv[1:]
+    sides: dict[str, Callable[..., object]] = {"write": write, "ours": ours, "peer": peer, "scale": scale}
+    sys.stdout.write(json.dumps(sides[side](Path(file), *map(int, counts))) + "\n")

@@ -1,4 +1,4 @@
-"""The data stages on many rows: `write FILE ROWS`, or `run FILE`; prints one JSON line.
+"""The data stages on many rows: `write FILE ROWS`, `run FILE` or `near FILE`; prints one JSON line.
 
 `run` collects the file, cleans it with every rule but novelty and near duplicates, and mixes it, each stage through its function in
 this process and its workers. Memory is the sum of the proportional set sizes of all these processes, sampled.
@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,6 +65,25 @@ def run(path: Path) -> dict[str, float]:
         **seconds,
         "mix": seconds["all"] - seconds["collect"] - seconds["clean"],
     }
+
+
+def near(path: Path) -> dict[str, float]:
+    """Clean with the rule of near duplicates alone."""
+    from tunewell import clean, collect
+    from tunewell.clean import RULES
+    from tunewell.recipe import recipe_from_values
+
+    folder = Path(tempfile.mkdtemp(prefix="tunewell-scale-"))
+    skip = [rule for rule in RULES if rule != "near_duplicate"]
+    values = {"data": {"domain": [str(path)]}, "clean": {"skip": skip, "near_duplicates": 0.8}}
+    recipe = recipe_from_values(values, where="bench", folder=folder)
+    collect.run(recipe.part("data", "collect"), {}, folder / "collect")
+    with _peak_memory() as peak:
+        start = time.perf_counter()
+        cleaned = clean.run(recipe.part("clean"), {"collect": folder / "collect"}, folder / "clean")
+        seconds = time.perf_counter() - start
+    shutil.rmtree(folder)
+    return {"kept": cleaned.counts["kept"], "seconds": seconds, "peak_bytes": peak[0]}
 
 
 @contextmanager
@@ -125,5 +144,5 @@ def _row(source: random.Random, text: list[str], number: int) -> dict[str, str]:
 
 if __name__ == "__main__":
     side, file, *rest = sys.argv[1:]
-    result = write(Path(file), int(rest[0])) if side == "write" else run(Path(file))
-    sys.stdout.write(json.dumps(result) + "\n")
+    sides: dict[str, Callable[..., dict[str, float]]] = {"write": write, "run": run, "near": near}
+    sys.stdout.write(json.dumps(sides[side](Path(file), *map(int, rest))) + "\n")

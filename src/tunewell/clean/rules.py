@@ -160,7 +160,8 @@ def echo(batch: Batch) -> Details:
     character; the input alone, below the instruction, is not compared here.
     """
     heads = [_head(text) for text in pc.utf8_slice_codeunits(batch.trimmed, 0, 16).to_pylist()]
-    pairs = [pair for pair in _questions_and_answers(batch) if _may_agree(heads[pair.question], heads[pair.answer])]
+    # In a row of one turn both ways of pairing give the same pair.
+    pairs = [pair for pair in dict.fromkeys(_questions_and_answers(batch)) if _may_agree(heads[pair.question], heads[pair.answer])]
     questions = batch.turns(np.array([pair.question for pair in pairs], np.int64))
     answers = batch.turns(np.array([pair.answer for pair in pairs], np.int64))
     details = ((turn.row, _repeats(turn.text, answer.text)) for turn, answer in zip(questions, answers, strict=True))
