@@ -1,14 +1,23 @@
-"""Write docs/cli.md, docs/recipe.md and docs/recipe.schema.json from the code; `--check` only says whether they are current."""
+"""Write the pages of docs/ that come from the code; `--check` only says whether they are current."""
 
+import inspect
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 from typer.main import get_command
 
+from tunewell.clean import decide, rules
+from tunewell.clean.contamination import contaminated
+from tunewell.clean.near_duplicates import near_duplicates
+from tunewell.clean.noise import noise
+from tunewell.clean.novelty import novel_rows
+from tunewell.clean.personal import personal
+from tunewell.clean.words import blacklist, control_tokens
 from tunewell.cli.app import app
 from tunewell.recipe import recipe_schema
 
@@ -20,6 +29,7 @@ def pages() -> dict[Path, str]:
     return {
         DOCS / "cli.md": cli_page(),
         DOCS / "recipe.md": recipe_page(),
+        DOCS / "rules.md": rules_page(),
         DOCS / "recipe.schema.json": json.dumps(recipe_schema(), indent=2) + "\n",
     }
 
@@ -58,6 +68,47 @@ def recipe_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_RULES: dict[str, Callable[..., Any]] = {
+    "empty": rules.empty,
+    "too_short": rules.too_short,
+    "too_long": rules.too_long,
+    "language": rules.language,
+    "noise": noise,
+    "blacklist": blacklist,
+    "echo": rules.echo,
+    "control_tokens": control_tokens,
+    "personal": personal,
+    "contamination": contaminated,
+    "duplicate": decide.duplicate,
+    "contradiction": decide.contradiction,
+    "near_duplicate": near_duplicates,
+    "novelty": novel_rows,
+}
+
+
+def rules_page() -> str:
+    """Every rule of cleaning, from its docstring."""
+    assert tuple(_RULES) == rules.RULES, "every rule has its place here, in order"
+    parts = [
+        "# The rules of cleaning",
+        "Written by `make docs` from the rules' own docstrings. They are applied in this order, each to the rows that the earlier "
+        "ones left. `clean.skip: [NAME]` turns one off; every dropped row is in `3-clean/dropped` with its reason and detail.",
+    ]
+    for name, rule in _RULES.items():
+        summary, _, body = (inspect.getdoc(rule) or "").partition("\n\n")
+        facts = re.split(r"\n(?=[A-Z][a-z ]+: )", body.partition("\n\nArgs:")[0])
+        parts += [
+            f"## `{name}`",
+            summary,
+            "\n".join(f"- **{head}:** {_line(text)}" for head, _, text in (f.partition(": ") for f in facts)),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
 def _table(fields: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in fields.items():
@@ -67,7 +118,7 @@ def _table(fields: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return _line(text).replace("|", "\\|")
 
 
 def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -78,6 +129,8 @@ def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
         return " or ".join(_type(option, schema) for option in field["anyOf"])
     if "enum" in field or "const" in field:
         return " or ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    if field["type"] == "object":
+        return f"mapping of text to {_type(field['additionalProperties'], schema)}"
     if field["type"] == "array":
         return f"list of {_type(field['items'], schema)}"
     bounds = [f"{sign} {field[key]}" for key, sign in _BOUNDS.items() if key in field]

@@ -9,10 +9,9 @@ import json
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from glob import glob
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +19,7 @@ from typing import NamedTuple
 import yaml
 
 from tunewell import __version__
+from tunewell.collect import data_files
 from tunewell.engine import Engine, EngineName, choose_engine
 from tunewell.errors import MachineError
 from tunewell.memory import peak_memory, release_memory
@@ -54,7 +54,7 @@ class Stage(NamedTuple):
     name: str
     uses: tuple[str, ...]
     reads: tuple[str, ...] = ()
-    files: Callable[[Recipe], Sequence[str]] = lambda recipe: ()
+    files: Callable[[Recipe], Iterable[Path]] = lambda recipe: ()
     publishes: tuple[str, ...] = ()
     scales: bool = False
 
@@ -63,10 +63,10 @@ STAGES = (
     Stage(
         "collect",
         ("data", "collect"),
-        files=lambda recipe: [*recipe.data.domain, *recipe.data.open, *recipe.data.test],
+        files=lambda recipe: data_files(recipe.data),
         scales=True,
     ),
-    Stage("generate", ("generate",), ("collect", "model"), files=lambda recipe: recipe.generate.replay_prompts),
+    Stage("generate", ("generate",), ("collect", "model"), files=lambda recipe: map(Path, recipe.generate.replay_prompts)),
     Stage("clean", ("clean",), ("collect", "generate"), scales=True),
     Stage("mix", ("data", "seed"), ("collect", "clean", "model"), scales=True),
     Stage("train", ("train", "template", "seed"), ("mix", "model")),
@@ -204,10 +204,9 @@ def _input_digest(name: str, path: Path) -> str:
     return manifest.outputs
 
 
-def _file_digests(patterns: Sequence[str]) -> dict[str, str]:
-    """Hashes of the user's files and folders; one that is missing is for the stage to complain about."""
-    paths = sorted({Path(match) for pattern in patterns for match in (glob(pattern, recursive=True) or [pattern])})
-    return {str(path): folder_digest(path) if path.is_dir() else file_digest(path) for path in paths if path.exists()}
+def _file_digests(paths: Iterable[Path]) -> dict[str, str]:
+    """Hashes of the user's files; one that is missing is for the stage to complain about."""
+    return {str(path): file_digest(path) for path in sorted(set(paths)) if path.is_file()}
 
 
 def _describe_run(recipe: Recipe, run_dir: Path, command: str) -> None:

@@ -1,16 +1,4 @@
-"""Rows that give away the test: they ask a test question, or hold a passage of it.
-
-What the rule `contamination` drops: every row of a family of which some row (1) asks a first question that equals a `paraphrase` or
-`unseen` test question or has a ROUGE-L F1 above 0.7 with it, or (2) holds 13 tokens in a row that stand in such a question or in
-the answer of an `unseen` item. Passages of several test families, and those in more than 10 training rows, are boilerplate and do
-not count. `seen` test items are meant to be trained on.
-Why: a score on what the model has been trained on proves nothing.
-Example: "How do I refund a payment?" where the test asks "How do I refund the payment?".
-Known problems: a reworded question with few words in common passes. A test item that opens with a long greeting drops the rows that
-open with it, unless they are more than ten. Thirteen Chinese characters are a shorter passage than thirteen English words.
-Source: 13-grams, and leaving out the frequent ones: GPT-3 (Brown et al. 2020, appendix C); the decontamination steps of
-datatrove and open-instruct. Whole families, and ROUGE-L beside them, are our own.
-"""
+"""Rows that give away the test: they ask a test question, or hold a passage of it."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,7 +36,25 @@ class Hits(NamedTuple):
 
 
 def contaminated(hits: Iterable[Hits]) -> dict[str, str]:
-    """The families to remove, each with the detail that its rows are dropped with, from the hits in all rows."""
+    """A row that gives away the test, or one of the same family.
+
+    What it drops: every row of a family of which some row (1) asks a first question that equals a `paraphrase` or `unseen` test
+    question or has a ROUGE-L F1 above 0.7 with it, or (2) holds 13 tokens in a row that stand in such a question or in the answer
+    of an `unseen` item. Passages of several test families, and those in more than 10 training rows, are boilerplate and do not
+    count. `seen` test items are meant to be trained on.
+    Why: a score on what the model has been trained on proves nothing.
+    Example: "How do I refund a payment?" where the test asks "How do I refund the payment?".
+    Known problems: a reworded question with few words in common passes. A test item that opens with a long greeting drops the
+    rows that open with it, unless they are more than ten. Thirteen Chinese characters are a shorter passage than thirteen words.
+    Source: 13-grams, and leaving out the frequent ones: GPT-3 (Brown et al. 2020, appendix C); the decontamination steps of
+    datatrove and open-instruct. Whole families, and ROUGE-L beside them, are our own.
+
+    Args:
+        hits: What was found in all rows, in any order of parts.
+
+    Returns:
+        The families to remove, each with the detail that its rows are dropped with.
+    """
     found: dict[str, str] = {}
     rows: Counter[_Gram] = Counter()
     families: defaultdict[_Gram, list[str]] = defaultdict(list)

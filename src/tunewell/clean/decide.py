@@ -41,7 +41,7 @@ def decide(alive: Flags, rules: Sequence[Callable[[Flags], Found]]) -> Decision:
 
 
 def contamination(families: Keys, tainted: Keys, alive: Flags) -> Found:
-    """Rows of a family that gives away the test; see `contamination.py` for what that means."""
+    """The rows of families that give away the test; `contamination.contaminated` says which these are."""
     return _without_rival(alive & np.isin(families, tainted))
 
 

@@ -43,10 +43,10 @@ def encode(questions: Sequence[str]) -> Encoded:
 
 
 def novel_rows(parts: Sequence[Encoded], threshold: float, alive: Flags) -> Numbers:
-    """For each row the number of the row it is near to, or -1 where it is new: it is held against every row kept before it.
+    """A question near to one that was kept before, of the same pool.
 
-    What the rule `novelty` drops: rows whose first question has a ROUGE-L F1 above `clean.novelty` with the first question of an
-    earlier kept row of the same pool. At exactly the threshold a row is kept.
+    What it drops: rows whose first question has a ROUGE-L F1 above `clean.novelty` with the first question of an earlier kept row
+    of the same pool. At exactly the threshold a row is kept.
     Why: near-copies crowd out what is rare.
     Example: "How do refunds work?" after "And how do refunds work?".
     Known problems: it depends on the order of rows. Short questions that differ in the one word that matters ("How do I open
@@ -60,7 +60,7 @@ def novel_rows(parts: Sequence[Encoded], threshold: float, alive: Flags) -> Numb
         alive: Rows that take part; the others are neither compared nor kept.
 
     Returns:
-        One number a row. Of several near rows the earliest counts.
+        For each row the number of the first kept row it is near to, or -1 where it is new.
     """
     rivals = np.full(len(alive), -1, np.int64)
     if threshold >= 1:

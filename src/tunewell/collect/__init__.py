@@ -2,6 +2,6 @@
 
 from tunewell.collect.doctor import Finding, check
 from tunewell.collect.inspection import Inspection, inspect_file
-from tunewell.collect.stage import run
+from tunewell.collect.stage import data_files, run
 
-__all__ = ["Finding", "Inspection", "check", "inspect_file", "run"]
+__all__ = ["Finding", "Inspection", "check", "data_files", "inspect_file", "run"]

@@ -1,109 +1,137 @@
 """The doctor: everything about the data that will spoil a run, before the run."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
 
-from tunewell.collect.advice import PoolFacts, Shares, about_ratio, about_shape, about_tests, about_volume
-from tunewell.collect.findings import Finding, in_order
-from tunewell.collect.problems import REMEDIES
-from tunewell.collect.reader import Layout, Reading, is_document, layout_of, readings
-from tunewell.collect.repeats import Overlap, Repeats
-from tunewell.collect.sources import Source, Use, find_sources
-from tunewell.collect.stage import is_skipped
-from tunewell.errors import DataError
+from tunewell.collect.advice import about_lengths, about_pools, about_ratio, about_shape, about_tests, about_turns, about_volume
+from tunewell.collect.findings import Finding, Notes, in_order
+from tunewell.collect.lengths import token_counter
+from tunewell.collect.parts import Piece, cut
+from tunewell.collect.repeats import Overlap
+from tunewell.collect.sources import Source, Use, look_up
+from tunewell.collect.survey import Survey, Surveyor, read_piece, unreadable
+from tunewell.engine import LocalEngine
+from tunewell.errors import DataError, ModelError
+from tunewell.model.locate import at_hand
 from tunewell.recipe import Recipe
-from tunewell.records import Dropped, Example, Pool
+from tunewell.records import Example
 
 __all__ = ["Finding", "check"]
+
+# Of each pool rows of about so many bytes are looked at closely: their tokens are counted, their questions compared.
+_CLOSELY = 16 << 20
 
 
 def check(settings: Recipe) -> list[Finding]:
     """Read all data of the recipe and report what is wrong or weak, by level, then by place. It raises nothing of its own.
 
     Errors: a path without files, a broken row, a training question that is an unseen test question. Warnings: repeated
-    questions, contradictions, pools too small for the ratio, few test items, monotonous questions. Infos: encodings, volumes.
+    questions, contradictions, pools too small for the ratio, few test items, monotonous questions, rows that the context cuts
+    off. Infos: encodings, and what volumes, ratio and lengths promise. Of the rows of a file at most 20 of one kind are named.
+    Memory: some 30 bytes a row.
 
     Args:
-        settings: `recipe.part("data", "collect")`.
+        settings: `recipe.part("data", "model", "train")`.
     """
-    data = settings.data
-    survey = _Survey()
-    findings: list[Finding] = []
-    # Test items first, so that each training row can be held against them as it passes.
-    keys: tuple[tuple[Use, list[str]], ...] = (("test", data.test), ("domain", data.domain), ("open", data.open))
-    for use, paths in keys:
-        for source in _found(paths, use, findings):
-            findings += survey.read(source)
-    findings += survey.overlap.findings()
-    findings += survey.repeats.findings()
-    findings += about_ratio(survey.pools, Shares(data.ratio.open, data.ratio.domain), data.when_short)
-    domain_rows = survey.pools["domain"].rows
-    findings += about_volume(domain_rows)
-    findings += about_tests(survey.tests, named=bool(data.test), held_out=int(domain_rows * data.holdout))
-    for pool, facts in survey.pools.items():
-        findings += about_shape(pool, facts)
-    return in_order(findings)
+    data, model, method, context = settings.data, settings.model, settings.train.method, settings.train.context
+    sources = {use: _found(paths, use) for use, paths in (("domain", data.domain), ("open", data.open), ("test", data.test))}
+    tests = _read_tests(sources["test"].sources)
+    tokenizer = _find_tokenizer(model)
+    training = [*sources["domain"].sources, *sources["open"].sources]
+    closely = {use: _one_in(sources[use].sources) for use in ("domain", "open")}
+    survey = Survey()
+    for part in LocalEngine().map(Surveyor(tests.overlap, closely, tokenizer.folder), cut(training), name="check"):
+        survey.merge(part)
+    pools, shares = survey.pools, {"open": data.ratio.open, "domain": data.ratio.domain}
+    held_out = int(pools["domain"].rows * data.holdout)
+    return in_order(
+        chain(
+            *(found.findings for found in sources.values()),
+            tests.findings,
+            tokenizer.findings,
+            survey.files,
+            survey.notes.findings(),
+            survey.repeats.findings(),
+            tests.overlap.findings(survey.trained),
+            about_ratio(shares),
+            about_pools(pools, shares, data.when_short, by=data.by),
+            about_turns(pools, data.turns and data.turns.model_dump(), data.when_short),
+            about_volume(pools["domain"].rows, method),
+            about_tests(tests.tasks, named=bool(data.test), held_out=held_out),
+            *(about_shape(pool, facts) for pool, facts in pools.items()),
+            *(about_lengths(pool, facts, context) for pool, facts in pools.items()),
+        )
+    )
 
 
-def _found(paths: Sequence[str], use: Use, findings: list[Finding]) -> list[Source]:
+class _Found(NamedTuple):
+    sources: list[Source]
+    findings: list[Finding]
+
+
+def _found(paths: Sequence[str], use: Use) -> _Found:
+    """The sources that can be opened, and the paths, data sets of catalogues and files that cannot be had."""
     good: list[str] = []
+    findings: list[Finding] = []
     for path in paths:
         try:
-            find_sources([path], use)
+            look_up([path], use)
         except DataError as error:
-            findings.append(_from_error(error))
+            findings.append(unreadable(error))
         else:
             good.append(path)
-    return find_sources(good, use)
+    found = look_up(good, use)
+    for left_out in found.left_out:
+        what = f"the data set `{left_out.name}` is not read: {left_out.why}"
+        findings.append(Finding(left_out.catalogue, "data_set_unused", "warning", what, "name its files in the recipe, or leave it"))
+    readable = [source for source in found.sources if os.access(source.path, os.R_OK)]
+    for source in found.sources:
+        if source not in readable:
+            hint = "change its permissions, or leave it out of the recipe"
+            findings.append(Finding(source.name, "unreadable", "error", "cannot be read: Permission denied", hint))
+    return _Found(readable, findings)
 
 
-def _from_error(error: DataError) -> Finding:
-    return Finding(error.where, "unreadable", "error", error.what, error.hint)
+class _Tests(NamedTuple):
+    overlap: Overlap
+    tasks: Counter[str]
+    findings: list[Finding]
 
 
-class _Survey:
-    """What is gathered in one pass over all sources."""
-
-    def __init__(self) -> None:
-        self.pools: dict[Pool, PoolFacts] = {"domain": PoolFacts(), "open": PoolFacts()}
-        self.tests: Counter[str] = Counter()
-        self.repeats = Repeats()
-        self.overlap = Overlap()
-
-    def read(self, source: Source) -> Iterator[Finding]:
-        """Take in one source: what is wrong with it and its rows."""
-        try:
-            layout = layout_of(source)
-            yield from _about_file(source, layout)
-            for reading in readings(source, layout):
-                yield from self._take(reading)
-        except DataError as error:
-            yield _from_error(error)
-
-    def _take(self, reading: Reading) -> Iterable[Finding]:
-        record = reading.record
-        if isinstance(record, Dropped):
-            return [Finding(reading.where, record.reason, "error", record.detail, REMEDIES[record.reason])]
-        if not isinstance(record, Example):
-            return []
-        if record.task != "qa":
-            self.tests[record.task] += 1
-            self.overlap.add_test(record, reading.where)
-            return []
-        self.pools[record.pool].add(record)
-        self.repeats.add(record, reading.where)
-        return self.overlap.add_training(record, reading.where)
+def _read_tests(sources: Sequence[Source]) -> _Tests:
+    overlap, tasks, files, notes = Overlap(), Counter[str](), list[Finding](), Notes()
+    for source in sources:
+        for reading in read_piece(Piece(source), files, notes):
+            if isinstance(reading.record, Example):
+                tasks[reading.record.task] += 1
+                overlap.add(reading.record, reading.where)
+    return _Tests(overlap, tasks, [*files, *notes.findings()])
 
 
-def _about_file(source: Source, layout: Layout) -> Iterator[Finding]:
-    path = source.name
-    if is_skipped(source, layout):
-        yield Finding(
-            path, "not_data", "info", "is passed over: neither rows nor a document", "name the file itself to have it read"
-        )
-    elif layout.encoding not in ("utf-8", "utf-8-sig", None):
-        yield Finding(path, "encoding", "info", f"is read as {layout.encoding}", "check a few rows with `tunewell data inspect`")
-    if is_document(layout.container) and source.use == "open":
-        yield Finding(
-            path, "document_unused", "warning", "is a document, and under data.open only rows are read", "move it to data.domain"
-        )
+class _Tokenizer(NamedTuple):
+    folder: Path | None
+    findings: list[Finding]
+
+
+def _find_tokenizer(model: str) -> _Tokenizer:
+    """The folder of the base model's tokenizer if it is on this machine."""
+    folder = at_hand(model)
+    try:
+        if folder:
+            token_counter(folder)
+            return _Tokenizer(folder, [])
+        what = f"`{model}` is not on this machine yet"
+    except ModelError as error:
+        what = error.what
+    what = f"{what}: nobody knows which rows are longer than train.context, and so left out of training"
+    return _Tokenizer(None, [Finding("model", "no_tokenizer", "info", what, "give a model folder with tokenizer.json, or run once")])
+
+
+def _one_in(sources: Sequence[Source]) -> int:
+    """How many rows one stands for that is looked at closely: a power of two."""
+    size = sum(source.path.stat().st_size for source in sources)
+    return int(2 ** (size // _CLOSELY).bit_length())

@@ -1,11 +1,13 @@
 """One file, read: its rows as examples, its sections as documents, and what cannot be used as dropped rows."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunewell.collect.containers import CONTAINERS, RawRow, recognise_container
+from tunewell.collect.containers import CONTAINERS, RawRow, json_lines, recognise_container
 from tunewell.collect.encoding import detect_encoding, open_text
 from tunewell.collect.formats import evidence_of, explain_unknown, recognise, to_conversation
 from tunewell.collect.markdown import Section, is_question, sections, whole
@@ -23,6 +25,14 @@ class Layout(NamedTuple):
 
     container: str | None
     encoding: str | None
+
+
+class Span(NamedTuple):
+    """A stretch of the bytes of a JSON Lines file, cut after line feeds, and the number of its first line."""
+
+    start: int
+    stop: int
+    first_line: int
 
 
 class Reading(NamedTuple):
@@ -52,7 +62,7 @@ def layout_of(source: Source) -> Layout:
         raise _unreadable(source, error) from None
 
 
-def readings(source: Source, layout: Layout) -> Iterator[Reading]:
+def readings(source: Source, layout: Layout, *, span: Span | None = None) -> Iterator[Reading]:
     """All that the source holds, one at a time, in its order. Raises `DataError` where it cannot be opened.
 
     Rows become examples of the pool, with the task `qa`, or `unseen` where the source stands under `data.test`. Documents are
@@ -65,6 +75,9 @@ def readings(source: Source, layout: Layout) -> Iterator[Reading]:
     if layout.container is None and not source.named:
         return
     try:
+        if span is not None:
+            yield from _rows(source, _lines_of(source.path, layout.encoding, span))
+            return
         with open_text(source.path, layout.encoding) as handle:
             rows_of = CONTAINERS.get(layout.container or "")
             if rows_of:
@@ -73,6 +86,16 @@ def readings(source: Source, layout: Layout) -> Iterator[Reading]:
                 yield from _sections(source, layout.container, handle.read())
     except OSError as error:
         raise _unreadable(source, error) from None
+
+
+def _lines_of(path: Path, encoding: str, span: Span) -> Iterator[RawRow]:
+    with path.open("rb") as handle:
+        handle.seek(span.start)
+        chunk = handle.read(span.stop - span.start)
+    errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
+    for raw in json_lines(io.StringIO(chunk.decode(encoding, errors))):
+        row = raw.row + span.first_line - 1
+        yield raw._replace(row=row, line=row)
 
 
 def is_document(container: str | None) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from tunewell.collect.parts import Part, Piece, cut
 from tunewell.collect.reader import Layout, layout_of, readings
-from tunewell.collect.sources import Source, find_sources
+from tunewell.collect.sources import Found, Source, look_up
 from tunewell.collect.tally import Problems, SourceKey, Tally, formats_of
 from tunewell.engine import Engine, LocalEngine
 from tunewell.recipe import Data, Recipe
@@ -42,7 +42,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
 
     Returns:
         Counts `rows` (domain and open), `dropped`, `documents`, `test`; details `formats` (training rows by format),
-        `sources` (one entry a file) and `skipped` (files found in folders that are no data).
+        `sources` (one entry a file), `skipped` (files found in folders that are no data) and `left_out` (data sets of a
+        catalogue that are not read, each with its reason).
 
     Raises:
         DataError: a path that matches nothing; a file that cannot be opened; or, unless `collect.on_error` is `drop`, any
@@ -56,7 +57,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     tallies: dict[SourceKey, Tally] = {}
     problems = Problems()
     skipped: list[str] = []
-    parts = cut(all_sources(settings.data))
+    found = all_sources(settings.data)
+    parts = cut(found.sources)
     for result in (engine or LocalEngine()).map(_PartReader(out_dir), parts, name="collect"):
         counts.update(result.counts)
         problems.add(result.problems)
@@ -73,13 +75,21 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
             "formats": formats_of(tallies),
             "sources": [tally.as_json(key) for key, tally in tallies.items()],
             "skipped": skipped,
+            "left_out": [f"{left_out.catalogue}: {left_out.name}: {left_out.why}" for left_out in found.left_out],
         },
     )
 
 
-def all_sources(data: Data) -> list[Source]:
+def all_sources(data: Data) -> Found:
     """The files of all three keys: domain, open, test. Raises `DataError` where a path matches no file."""
-    return [*find_sources(data.domain, "domain"), *find_sources(data.open, "open"), *find_sources(data.test, "test")]
+    found = [look_up(data.domain, "domain"), look_up(data.open, "open"), look_up(data.test, "test")]
+    return Found([source for part in found for source in part.sources], [one for part in found for one in part.left_out])
+
+
+def data_files(data: Data) -> list[Path]:
+    """Every file that the rows of a recipe hang on: the sources, and the catalogues that name them."""
+    named = [Path(path) for path in (*data.domain, *data.open, *data.test)]
+    return [*(path for path in named if path.is_file()), *(source.path for source in all_sources(data).sources)]
 
 
 def is_skipped(source: Source, layout: Layout) -> bool:

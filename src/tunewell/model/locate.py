@@ -32,8 +32,26 @@ def locate(name: str) -> Path:
     return _from_hub(name)
 
 
+def at_hand(name: str) -> Path | None:
+    """The folder of a base model if it is on this machine already; nothing is unpacked, downloaded or asked of a server."""
+    if name == EMBEDDED:
+        folder = _embedded_cache()
+    elif Path(name).is_dir() or name.count("/") != 1:
+        folder = Path(name)
+    else:
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(name, "config.json")
+        folder = Path(cached).parent if isinstance(cached, str) else Path(name)
+    return folder if (folder / "config.json").exists() else None
+
+
+def _embedded_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("tunewell")) / "models" / EMBEDDED
+
+
 def _embedded_folder() -> Path:
-    folder = Path(platformdirs.user_cache_dir("tunewell")) / "models" / EMBEDDED
+    folder = _embedded_cache()
     if not (folder / "config.json").exists():
         from tunewell.model.embedded import dequantise
 
