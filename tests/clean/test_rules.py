@@ -160,6 +160,8 @@ def test_no_blacklisted_word_is_hidden_by_an_allowed_phrase() -> None:
         (example("And the fee?", "Which?", "That of cards", "And the fee?"), "answer equals the question"),
         (example("Where is my payout? Tell me.", "Where is my payout?"), "answer is the beginning of the question"),
         (example("Yes or no: is it free?", "Yes"), None),
+        (example("Is it so?", "Is it so"), None),
+        (example("cafe\u0301 noir", "café noir"), "answer equals the question"),
         (example("Paris or London, which one?", "Paris or Lo"), None),
         (example("Where is my payout", "Where is my payout? It is on its way."), None),
         (example("One", "Two", "Three", "One of them"), None),

@@ -92,6 +92,7 @@ def test_every_rule_gives_its_own_reason_and_the_funnel_counts_it(tmp_path: Path
         "rows_in": 18,
         "kept": 3,
         "masked": {},
+        "contacts": [],
         "rules": [{"rule": rule, "dropped": 2 if rule == "contradiction" else 1} for rule in RULES],
         "sources": [
             {"source": "b.csv", "pool": "domain", "rows": 4, "kept": 3, "dropped": {"contradiction": 1}},
@@ -170,6 +171,18 @@ def test_novelty_compares_within_a_pool_and_duplicates_across_pools(tmp_path: Pa
     cleaned = clean(tmp_path, rows)
     assert [row.reason for row in cleaned.dropped] == ["duplicate"]
     assert len(cleaned.kept) == 2
+
+
+def test_what_many_answers_give_and_no_user_writes_is_a_contact_of_the_team(tmp_path: Path) -> None:
+    rows = [example(f"Question {n} about {n}", f"Answer {n}: call 021 5555 0142 or mail help@shop.example") for n in range(3)]
+    rows += [example(f"Is {n} answered at me@mail.example", f"Answer {n}: yes, at me@mail.example") for n in range(3, 6)]
+    rows += [example("Who was it", "It was jo@mail.example")]
+    cleaned = clean(tmp_path, rows, novelty=1)
+    answers = [row.answer for row in cleaned.kept]
+    assert answers[0] == "Answer 0: call 021 5555 0142 or mail help@shop.example"
+    assert answers[3:] == ["Answer 3: yes, at [email]", "Answer 4: yes, at [email]", "Answer 5: yes, at [email]", "It was [email]"]
+    assert cleaned.funnel["contacts"] == ["02155550142", "help@shop.example"]
+    assert cleaned.funnel["masked"] == {"email": 7}
 
 
 def test_a_row_is_no_duplicate_of_one_that_an_earlier_rule_dropped(tmp_path: Path) -> None:
@@ -251,7 +264,7 @@ def test_no_rows_give_empty_folders(tmp_path: Path) -> None:
     cleaned = clean(tmp_path, [], [])
     assert (cleaned.kept, cleaned.dropped) == ([], [])
     rules = [{"rule": rule, "dropped": 0} for rule in RULES]
-    assert cleaned.funnel == {"rows_in": 0, "kept": 0, "masked": {}, "rules": rules, "sources": []}
+    assert cleaned.funnel == {"rows_in": 0, "kept": 0, "masked": {}, "rules": rules, "sources": [], "contacts": []}
 
 
 def test_a_folder_without_shards_is_the_users_mistake(tmp_path: Path) -> None:

@@ -44,10 +44,11 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def own_rules(clean: Clean) -> tuple[Rule, ...]:
+def own_rules(clean: Clean, contacts: Sequence[str] = ()) -> tuple[Rule, ...]:
     """The rules of this module in their order, with their settings, less those that `clean.skip` turns off.
 
-    `personal` is among them where it drops rows; where it masks, see `personal.mask`.
+    `contacts` are the values that are not personal. `personal` is among the rules where it drops rows; where it masks, see
+    `personal.mask`.
     """
     rules = [
         Rule("empty", empty),
@@ -60,7 +61,7 @@ def own_rules(clean: Clean) -> tuple[Rule, ...]:
         Rule("control_tokens", control_tokens),
     ]
     if clean.personal == "drop":
-        rules.append(Rule("personal", partial(personal, contacts=tuple(clean.contacts))))
+        rules.append(Rule("personal", partial(personal, contacts=tuple(contacts))))
     return tuple(rule for rule in rules if rule.reason not in clean.skip)
 
 
@@ -191,10 +192,13 @@ def _questions_and_answers(batch: Batch) -> Iterator[_Pair]:
 
 
 def _head(start: str) -> str:
-    """How a text that starts like this begins once it is normalised, as far as that can be told from plain letters."""
+    """The plain letters at the start of a text, in lower case: normalising leaves them as they are.
+
+    Where an accent follows the last one, the two become a letter that is no plain one, in this text as in its equal.
+    """
     plain = _PLAIN.match(start.lower())
     assert plain, "the pattern matches nothing at all, too"
-    return plain.group()[:-1]  # an accent may follow the last one
+    return plain.group()
 
 
 def _may_agree(one: str, other: str) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunewell.clean import decide
+from tunewell.clean.contacts import own_contacts
 from tunewell.clean.contamination import contaminated
 from tunewell.clean.decide import Decision, Flags, Found
 from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, Places, Preparation, Shard, joined, signatures_in
@@ -50,7 +51,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     """
     clean, workers = settings.clean, engine or LocalEngine()
     work = _shards(inputs)
-    rules, prepare = own_rules(clean), _preparation(clean)
+    contacts = [*clean.contacts, *(own_contacts(work, workers) if _applies("personal", clean) else [])]
+    rules, prepare = own_rules(clean, contacts), _preparation(clean, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
             rules=rules,
@@ -65,7 +67,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
         comparing = _comparing_rules(clean, rows, examined, tainted, scratch)
         decision = decide.decide(rows.alive, [rule.check for rule in comparing])
     sorter = Sorter(rules, prepare, [rule.name for rule in comparing], tainted, out_dir)
-    return _sort(sorter, _judged(work, examined, rows, decision), out_dir, workers)
+    return _sort(sorter, _judged(work, examined, rows, decision), contacts, workers)
 
 
 class _Comparing(NamedTuple):
@@ -99,9 +101,8 @@ def _applies(name: RuleName, clean: Clean) -> bool:
     return name not in clean.skip and not is_off.get(name, False)
 
 
-def _preparation(clean: Clean) -> Preparation:
-    masks = clean.personal == "mask" and "personal" not in clean.skip
-    return Preparation(tuple(clean.contacts) if masks else None)
+def _preparation(clean: Clean, contacts: Sequence[str]) -> Preparation:
+    return Preparation(contacts if clean.personal == "mask" and _applies("personal", clean) else None)
 
 
 def _comparing_rules(
@@ -143,7 +144,8 @@ def _judged(work: Sequence[Shard], examined: Sequence[Examined], rows: Columns, 
     ]
 
 
-def _sort(sorter: Sorter, judged: Sequence[Judged], out_dir: Path, engine: Engine) -> Summary:
+def _sort(sorter: Sorter, judged: Sequence[Judged], contacts: Sequence[str], engine: Engine) -> Summary:
+    out_dir = sorter.out_dir
     for name in _SCHEMAS:
         clear_shards(out_dir / name)
     tallies: dict[Source, Counter[str]] = {}
@@ -154,7 +156,7 @@ def _sort(sorter: Sorter, judged: Sequence[Judged], out_dir: Path, engine: Engin
             tallies.setdefault(source, Counter()).update(counts)
     for name, schema in _SCHEMAS.items():
         finish_shards(out_dir / name, schema)
-    account = funnel(tallies, RULES, masked)
+    account = {**funnel(tallies, RULES, masked), "contacts": list(contacts)}
     write_json(out_dir / "funnel.json", account)
     dropped = {f"dropped_{rule['rule']}": rule["dropped"] for rule in account["rules"]}
     return Summary({KEPT: account["kept"], "dropped": sum(dropped.values()), **dropped})
