@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from tunewell.records import (
     Result,
     dropped_to_row,
     example_to_row,
+    examples_to_table,
     result_to_row,
     row_to_dropped,
     row_to_example,
@@ -30,13 +32,17 @@ from tunewell.store import (
     ShardWriter,
     atomic_folder,
     atomic_write,
+    clear_shards,
     count_rows,
     digest,
     file_digest,
+    finish_shards,
     folder_digest,
     read_dropped,
     read_examples,
     read_results,
+    read_tables,
+    shards,
     write_json,
     write_rows,
 )
@@ -117,6 +123,33 @@ def test_shards_written_anew_replace_all_old_ones(tmp_path: Path) -> None:
             writer.write(row)
     write_rows(tmp_path, DROPPED_SCHEMA, many[:1])
     assert count_rows(tmp_path) == 1
+
+
+def test_writers_of_one_folder_leave_each_others_shards_alone(tmp_path: Path) -> None:
+    examples = [Example((Message("user", str(row)),), "domain", Origin("f", row)) for row in range(4)]
+    for name, rows in (("part-00001", examples[2:]), ("part-00000", examples[:1]), ("part-00000", examples[:2])):
+        with ShardWriter(tmp_path, EXAMPLE_SCHEMA, name=name) as writer:
+            writer.write_table(examples_to_table(rows))
+    assert list(read_examples(tmp_path)) == examples
+    assert [table.num_rows for path in shards(tmp_path) for table in read_tables(path)] == [2, 2]
+
+
+def test_a_folder_that_got_no_shard_is_finished_with_an_empty_one(tmp_path: Path) -> None:
+    with ShardWriter(tmp_path, EXAMPLE_SCHEMA, name="part-00007", may_be_empty=True):
+        pass
+    (tmp_path / ".part-00003-00000.parquet.123.tmp").touch()
+    assert not list(tmp_path.glob("part-*"))
+    finish_shards(tmp_path, EXAMPLE_SCHEMA)
+    assert [path.name for path in tmp_path.iterdir()] == ["part-00000.parquet"]
+    assert [table.num_rows for table in read_tables(tmp_path / "part-00000.parquet")] == [0]
+    clear_shards(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(_EXAMPLES, max_size=5))
+def test_a_table_made_by_columns_is_that_made_by_rows(examples: list[Example]) -> None:
+    by_rows = pa.Table.from_pylist([example_to_row(example) for example in examples], schema=EXAMPLE_SCHEMA)
+    assert examples_to_table(examples).equals(by_rows)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

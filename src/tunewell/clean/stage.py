@@ -26,7 +26,7 @@ from tunewell.clean.near_duplicates import near_duplicates
 from tunewell.clean.novelty import Encoded, novel_rows
 from tunewell.clean.rules import RULES, own_rules
 from tunewell.clean.sort import Judged, Sorter
-from tunewell.engine import Engine, LocalEngine
+from tunewell.engine import LOCAL, Engine
 from tunewell.recipe import Clean, Recipe, RuleName
 from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Summary
 from tunewell.store import clear_shards, finish_shards, shards, write_json
@@ -34,7 +34,7 @@ from tunewell.store import clear_shards, finish_shards, shards, write_json
 _SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA}
 
 
-def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine | None = None) -> Summary:
+def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine = LOCAL) -> Summary:
     """Apply the rules to all collected and generated rows, one rule after the other.
 
     Args:
@@ -49,9 +49,9 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     Raises:
         DataError: `collect` holds no shards.
     """
-    clean, workers = settings.clean, engine or LocalEngine()
+    clean = settings.clean
     work = _shards(inputs)
-    contacts = [*clean.contacts, *(own_contacts(work, workers) if _applies("personal", clean) else [])]
+    contacts = [*clean.contacts, *(own_contacts(work, engine) if _applies("personal", clean) else [])]
     rules, prepare = own_rules(clean, contacts), _preparation(clean, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
@@ -61,13 +61,13 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
             test=_test_folder(inputs) if _applies("contamination", clean) else None,
             signatures=scratch if _applies("near_duplicate", clean) else None,
         )
-        examined = list(workers.map(examiner, work, name="clean 1/2"))
+        examined = list(engine.map(examiner, work, name="clean 1/2"))
         tainted = contaminated(hits for part in examined for hits in part.hits)
         rows = joined([part.columns for part in examined])
         comparing = _comparing_rules(clean, rows, examined, tainted, scratch)
         decision = decide.decide(rows.alive, [rule.check for rule in comparing])
     sorter = Sorter(rules, prepare, [rule.name for rule in comparing], tainted, out_dir)
-    return _sort(sorter, _judged(work, examined, rows, decision), contacts, workers)
+    return _sort(sorter, _judged(work, examined, rows, decision), contacts, engine)
 
 
 class _Comparing(NamedTuple):

@@ -12,7 +12,7 @@ from tunewell.collect.parts import Part, Piece, cut
 from tunewell.collect.reader import Layout, layout_of, readings
 from tunewell.collect.sources import Found, Source, look_up
 from tunewell.collect.tally import Problems, SourceKey, Tally, formats_of
-from tunewell.engine import Engine, LocalEngine
+from tunewell.engine import LOCAL, Engine
 from tunewell.recipe import Data, Recipe
 from tunewell.records import (
     DOCUMENT_SCHEMA,
@@ -31,7 +31,7 @@ from tunewell.store import ROWS_PER_GROUP, ShardWriter, clear_shards, finish_sha
 _SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA, "documents": DOCUMENT_SCHEMA, "test": EXAMPLE_SCHEMA}
 
 
-def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine | None = None) -> Summary:
+def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: Engine = LOCAL) -> Summary:
     """Read all data of the recipe into `examples`, `dropped`, `documents` and `test` below `out_dir`.
 
     Args:
@@ -59,7 +59,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     skipped: list[str] = []
     found = all_sources(settings.data)
     parts = cut(found.sources)
-    for result in (engine or LocalEngine()).map(_PartReader(out_dir), parts, name="collect"):
+    for result in engine.map(_PartReader(out_dir), parts, name="collect"):
         counts.update(result.counts)
         problems.add(result.problems)
         skipped += result.skipped

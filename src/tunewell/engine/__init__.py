@@ -5,7 +5,7 @@ under names that hang on the item alone. An engine calls the function for every 
 the order of the items. An item whose worker died is simply done again.
 """
 
-from tunewell.engine.local import LocalEngine
+from tunewell.engine.local import LOCAL, LocalEngine
 from tunewell.engine.protocol import Engine, EngineName, choose_engine
 
-__all__ = ["Engine", "EngineName", "LocalEngine", "choose_engine"]
+__all__ = ["LOCAL", "Engine", "EngineName", "LocalEngine", "choose_engine"]

@@ -49,6 +49,10 @@ class LocalEngine:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
+LOCAL = LocalEngine()
+"""The engine of those who ask for none."""
+
+
 def _in_order(
     pool: ProcessPoolExecutor, function: Callable[[_Item], _Result], items: Sequence[_Item], *, ahead: int
 ) -> Iterator[_Result]:

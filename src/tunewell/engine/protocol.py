@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol, TypeVar
 
-from tunewell.engine.local import LocalEngine
+from tunewell.engine.local import LOCAL
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -26,7 +26,7 @@ class Engine(Protocol):
 def choose_engine(name: EngineName) -> Engine:
     """The engine of this name. Raises `MachineError` where its packages are missing."""
     if name == "local":
-        return LocalEngine()
+        return LOCAL
     from tunewell.engine.ray import RayEngine
 
     return RayEngine()

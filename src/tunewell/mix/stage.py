@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tunewell.engine import Engine, LocalEngine
+from tunewell.engine import LOCAL, Engine
 from tunewell.mix.arrange import Section, write_sections
 from tunewell.mix.audit import audit, counted_tokens, estimated_tokens
 from tunewell.mix.choice import Choice, choose, sample_rows, test_rows
@@ -29,7 +29,7 @@ def run(
     inputs: Mapping[str, Path],
     out_dir: Path,
     *,
-    engine: Engine = LocalEngine(),  # noqa: B008  an engine does not change
+    engine: Engine = LOCAL,
 ) -> Summary:
     """Draw the training rows by ratio, and settle the test items.
 

@@ -26,7 +26,8 @@ _Record = TypeVar("_Record")
 class ShardWriter:
     """Writes rows of one schema into a folder. Memory holds one row group; a shard gets its name once it is whole on disk.
 
-    Shards of the same name from an earlier attempt are removed first. With `may_be_empty` no shard is written for no row.
+    A shard is full with the row group that takes it to `rows_per_shard`. Shards of the same name from an earlier attempt are removed
+    first. With `may_be_empty` no shard is written for no row.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class ShardWriter:
         """Add one row."""
         self._buffer.append(row)
         self.rows += 1
-        if len(self._buffer) == ROWS_PER_GROUP:
+        if len(self._buffer) == min(ROWS_PER_GROUP, self._rows_per_shard):
             self._flush_group()
 
     def write_table(self, table: pa.Table) -> None:
