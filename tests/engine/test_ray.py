@@ -7,9 +7,17 @@ from typing import Any
 import pytest
 
 from tunewell.engine import choose_engine
-from tunewell.errors import DataError
+from tunewell.errors import DataError, MachineError
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+
+
+def test_a_cluster_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(MachineError) as caught:
+        list(choose_engine("ray").map(_square, [1], name="squares"))
+    assert str(caught.value).startswith("RAY_ADDRESS=127.0.0.1:1: no Ray cluster answers: Connection refused")
+    assert "unset RAY_ADDRESS" in caught.value.hint
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,16 @@
 """Workers of a Ray cluster, through Ray Data."""
 
 import logging
+import os
 import pickle
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from tunewell.errors import MachineError, TunewellError
 from tunewell.progress import progress_bar
+
+_PATIENCE_SECONDS = 10
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -49,7 +53,22 @@ class RayEngine:
 
     def _connect(self) -> None:
         if not self._ray.is_initialized():
+            _refuse_silence(os.environ.get("RAY_ADDRESS", ""))
             self._ray.init(log_to_driver=False, include_dashboard=False, logging_level="warning")
+
+
+def _refuse_silence(address: str) -> None:
+    """Ray tries for minutes to reach a cluster that is not there."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_PATIENCE_SECONDS).close()
+    except OSError as error:
+        hint = "start the cluster, or unset RAY_ADDRESS to work with a Ray of this machine"
+        raise MachineError(
+            f"no Ray cluster answers: {error.strerror or error}", where=f"RAY_ADDRESS={address}", hint=hint
+        ) from None
 
 
 def _settle(context: Any) -> None:

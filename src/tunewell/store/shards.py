@@ -26,8 +26,8 @@ _Record = TypeVar("_Record")
 class ShardWriter:
     """Writes rows of one schema into a folder. Memory holds one row group; a shard gets its name once it is whole on disk.
 
-    A shard is full with the row group that takes it to `rows_per_shard`. Shards of the same name from an earlier attempt are removed
-    first. With `may_be_empty` no shard is written for no row.
+    A shard is full with the row group that takes it to `rows_per_shard`. Shards of the same name from an earlier attempt are
+    removed first. With `may_be_empty` no shard is written for no row.
     """
 
     def __init__(
