@@ -67,10 +67,10 @@ def _write_rows(folder: Path) -> None:
     source = random.Random(0)
     words = [f"word{number}" for number in range(800)]
     for shard in range(_SHARDS):
-        rows = []
+        rows: list[Example] = []
         for number in range(_ROWS):
             texts = [" ".join(source.choices(words, k=count)) for count in (12, 40)]
-            messages = (Message("user", texts[0]), Message("assistant", texts[1]))
+            messages: tuple[Message, ...] = (Message("user", texts[0]), Message("assistant", texts[1]))
             if rows and number % 10 == 0:
                 messages = source.choice(rows).messages
             rows.append(Example(messages, _POOLS[number % 2], Origin(f"f{shard % 4}.jsonl", shard * _ROWS + number)))
