@@ -15,6 +15,10 @@ import pyarrow as pa
 
 Pool = Literal["domain", "open"]
 Role = Literal["system", "user", "assistant"]
+TEST_TASKS = frozenset({"seen", "paraphrase", "unseen"})
+"""The tasks of test items; all others are of training rows."""
+
+_AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,10 @@ class Origin:
 class Example:
     """One conversation.
 
-    `task` says what the row is for: `qa` for training rows, `replay` for the base model's own answers, and `seen`,
-    `paraphrase` or `unseen` for test items. `family` is shared by all rows that descend from one question or document
-    chunk; a family never straddles train and test. `evidence` holds what is known about the row's making (JSON values).
+    `task` says what the row is for: `qa`, `reading`, `similarity` or `classification` for training rows, `replay` for the base
+    model's own answers, and one of `TEST_TASKS` for test items. `family` is shared by all rows that descend from one question
+    or document chunk; a family never straddles train and test. `evidence` holds what is known about the row's making (JSON
+    values).
     """
 
     messages: tuple[Message, ...]
@@ -143,7 +148,7 @@ class Summary(NamedTuple):
 
 def content_id(messages: Sequence[Message]) -> str:
     """The identity of a conversation: 16 hex digits of the hash of its roles and texts."""
-    text = json.dumps([[message.role, message.content] for message in messages], ensure_ascii=False)
+    text = _AS_JSON([[message.role, message.content] for message in messages])
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 _TOKEN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
+_HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
 _SPACE = re.compile(r"\s+")
 
@@ -29,11 +29,10 @@ def language(text: str) -> str:
     >>> language("提现多久到账"), language("When is payout?"), language("12 + 7")
     ('zh', 'en', '')
     """
-    han = len(_HAN.findall(text))
-    latin = len(_LATIN_WORD.findall(text))
-    if han == latin == 0:
-        return ""
-    return "zh" if han >= latin else "en"
+    han = 0 if text.isascii() else sum(map(len, _HAN_RUN.findall(text)))
+    if han == 0:
+        return "en" if _LATIN_WORD.search(text) else ""
+    return "zh" if han >= len(_LATIN_WORD.findall(text)) else "en"
 
 
 def normalise(text: str) -> str:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tunewell.collect import inspect_file
@@ -37,6 +39,27 @@ def test_a_file_of_triples(tmp_path: Path) -> None:
     found = inspect_file(tmp_path / "t.jsonl")
     assert (found.container, found.formats, found.broken) == ("json", {"triples": 3}, 0)
     assert [example.task for example in found.examples] == ["seen", "paraphrase", "unseen"]
+
+
+def test_binary_files_have_an_encoding_of_their_own(tmp_path: Path) -> None:
+    rows = [{"Question": "q", "answer": "a", "input": None}, {"Question": "r", "answer": "b", "input": "c"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a")
+    found = inspect_file(tmp_path / "a")
+    assert (found.container, found.encoding, found.formats, found.broken) == ("parquet", "its own", {"qa": 2}, 0)
+    assert found.keys == ("Question", "answer", "input")
+
+
+def test_rows_of_several_formats_in_one_file(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": "b"}, {"sentence1": "a", "sentence2": "b", "label": 1}, {"messages": ["a", "b", "c"]}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = inspect_file(tmp_path / "a.jsonl")
+    assert found.formats == {"classification": 1, "similarity": 1, "messages": 1}
+    assert [(example.task, example.answer) for example in found.examples] == [
+        ("classification", "b"),
+        ("similarity", "Yes"),
+        ("qa", "b"),
+    ]
+    assert found.examples[2].evidence == {"cut_turns": 1}
 
 
 def test_a_file_that_is_no_data(tmp_path: Path) -> None:

@@ -183,8 +183,8 @@ def test_stop_names_every_problem_of_every_source_at_once(tmp_path: Path, settin
     assert caught.value.what.replace(f"{tmp_path}/", "").splitlines() == [
         "12 broken rows",
         "  a.jsonl:2: not JSON: Expecting value (column 13)",
-        "  a.jsonl:4: has `question` but no answer (`answer`, `response`, `completion`, `reply`, `output`, `a`, `答案`, "
-        "`回答`, `答`)",
+        "  a.jsonl:4: has `question` but no answer (`answer`, `response`, `completion`, `reply`, `output`, `target`, "
+        "`a`, `答案`, `回答`, `回复`, `答`)",
         "  a.jsonl:5: a list where an object is expected",
         "  a.jsonl:6: no known format has the keys text",
         "  a.jsonl:7: holds the byte 0xff, which is not text in this file's encoding",
@@ -193,7 +193,7 @@ def test_stop_names_every_problem_of_every_source_at_once(tmp_path: Path, settin
         "  c.csv:2: the user text of turn 1 is empty",
         "  d.jsonl: the file holds no rows",
         "  e.md:4: holds the byte 0xff, which is not text in this file's encoding",
-        "  f.bin: is neither JSON, JSON Lines, CSV, Markdown nor plain text",
+        "  f.bin: is neither a table, a list of rows nor a document",
         "  g.txt: has a byte order mark, but does not decode by it",
     ]
     assert caught.value.hint == _HINT

@@ -8,7 +8,7 @@ import pytest
 
 from tunewell.errors import ModelError
 from tunewell.model import locate as module
-from tunewell.model.locate import EMBEDDED, locate
+from tunewell.model.locate import EMBEDDED, at_hand, locate
 
 
 def test_a_folder_is_taken_as_it_is(tiny_model: Path) -> None:
@@ -68,3 +68,15 @@ def test_the_embedded_model_is_an_ordinary_folder_that_answers() -> None:
     prompt = chat.prompt_ids([Message("user", "What is the capital of France?")])
     [answer] = greedy_answers(model, [prompt], stop_ids=chat.stop_ids, max_new_tokens=20)
     assert "Paris" in chat.decode(answer.ids)
+
+
+def test_at_hand_is_what_needs_neither_unpacking_nor_a_download(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunewell.model.locate.platformdirs.user_cache_dir", lambda name: str(tmp_path))
+    assert at_hand(str(tiny_model)) == tiny_model
+    for name in (EMBEDDED, "nobody/nothing", str(tmp_path), "nothing"):
+        assert at_hand(name) is None
+    unpacked = tmp_path / "models" / EMBEDDED
+    shutil.copytree(tiny_model, unpacked)
+    assert at_hand(EMBEDDED) == unpacked

@@ -102,7 +102,7 @@ def test_trouble_with_the_disk_is_one_clear_line(
     recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     def failing(name: str) -> Any:
-        def run(*_: Any) -> None:
+        def run(*_: Any, **__: Any) -> None:
             raise OSError(code, "trouble", "some/file")
 
         return run

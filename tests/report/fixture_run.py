@@ -110,13 +110,29 @@ def _write_data(inputs: Mapping[str, Path]) -> None:
             {"rule": "contradiction", "dropped": 4},
             {"rule": "novelty", "dropped": 18},
         ],
-        "sources": [{"source": "support/qa.jsonl", "pool": "domain", "rows": 300, "kept": 258, "dropped": {"novelty": 18}}],
+        "sources": [
+            _source(
+                "/data/support/qa.jsonl", "domain", 300, blacklist=2, control_tokens=1, contamination=12, duplicate=9, novelty=18
+            ),
+            _source(f"/data/general/{ATTACK}.json", "open", 112, blacklist=7, duplicate=11, contradiction=4),
+            _source("replay", "open", 40),
+        ],
+        "masked": {"bank_card": 1, "email": 0, "phone": 14},
     }
     mixture = {
-        "pools": [_pool("domain", 0.75, 240 / 320, 278, 240, held_out=20), _pool("open", 0.25, 80 / 320, 110, 80)],
+        "by": "rows",
+        "pools": [
+            _pool("domain", 0.75, 240 / 320, 258, 238, repeats=2, held_out=20, tokens=21_600, tokens_counted=100),
+            _pool("open", 0.25, 80 / 320, 130, 80, capped_out=6, tokens=9_120, tokens_counted=80),
+        ],
+        "sources": [
+            {"source": f"/data/general/{ATTACK}.json", "available": 90, "capped_out": 6, "used": 56},
+            {"source": "/data/support/qa.jsonl", "available": 258, "capped_out": 0, "used": 238},
+            {"source": "replay", "available": 40, "capped_out": 0, "used": 24},
+        ],
         "turns": [
-            {"pool": "domain", "turns": "single", "asked_share": None, "rows": 221},
-            {"pool": "domain", "turns": "multi", "asked_share": None, "rows": 19},
+            {"pool": "domain", "turns": "single", "asked_share": None, "reached_share": 221 / 240, "rows": 221},
+            {"pool": "domain", "turns": "multi", "asked_share": None, "reached_share": 19 / 240, "rows": 19},
             {"pool": "open", "turns": "single", "asked_share": None, "rows": 80},
             {"pool": "open", "turns": "multi", "asked_share": None, "rows": 0},
         ],
@@ -139,16 +155,23 @@ def _write_data(inputs: Mapping[str, Path]) -> None:
     write_rows(inputs["clean"] / "dropped", DROPPED_SCHEMA, map(dropped_to_row, rows))
 
 
-def _pool(name: str, asked: float, reached: float, available: int, unique: int, held_out: int = 0) -> dict[str, Any]:
+def _source(path: str, pool: str, rows: int, **dropped: int) -> dict[str, Any]:
+    return {"source": path, "pool": pool, "rows": rows, "kept": rows - sum(dropped.values()), "dropped": dropped}
+
+
+def _pool(
+    name: str, asked: float, reached: float, available: int, unique: int, *, repeats: int = 0, held_out: int = 0, **more: int
+) -> dict[str, Any]:
     return {
         "pool": name,
         "asked_share": asked,
         "reached_share": reached,
         "available": available,
         "unique": unique,
-        "rows": unique,
-        "repeats": 0,
+        "rows": unique + repeats,
+        "repeats": repeats,
         "left_out": available - held_out - unique,
+        **more,
     }
 
 

@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
@@ -16,10 +17,13 @@ from tunewell.text import normalise, tokens
 
 _GRAM = 13
 _MOST_ROWS = 10
-_TESTS_AT_ONCE = 4096
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_TESTS_AT_ONCE = 512
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring numbers over all bits
+_MARK_BITS = 24
+_LAST_CHARACTER = 0x10FFFF
 
 _Gram = tuple[int, ...]
+_Text = str | Sequence[int]
 
 
 class Hits(NamedTuple):
@@ -84,10 +88,11 @@ class TestIndex:
         self._equal: dict[str, str] = {}
         for item, name in zip(asked, names, strict=True):
             self._equal.setdefault(normalise(item.question), name)
-        self._questions = [self._learn(item.question) for item in asked]
+        self._questions = [_characters(self._learn(item.question)) for item in asked]
         self._names = names
         self._items = self._passages(asked)
-        self._hashes = np.unique(_hashes(np.array(list(self._items), np.uint64).reshape(-1, _GRAM)))
+        self._is_marked = np.zeros(1 << _MARK_BITS, np.bool_)
+        self._is_marked[_marks(np.array(list(self._items), np.uint64).reshape(-1, _GRAM).T)] = True
 
     def hits(self, batch: Batch) -> Hits:
         """What the rows of a batch share with the test."""
@@ -110,7 +115,7 @@ class TestIndex:
         return [self._vocabulary.setdefault(token, len(self._vocabulary) + 1) for token in tokens(text)]
 
     def _numbers(self, text: str) -> list[int]:
-        return [self._vocabulary.get(token, 0) for token in tokens(text)]
+        return list(map(self._vocabulary.get, tokens(text), repeat(0)))
 
     def _passages(self, items: Sequence[Example]) -> dict[_Gram, str]:
         """The passages of the test that count, and the item that each stands in."""
@@ -129,20 +134,21 @@ class TestIndex:
             yield f"its family asks the question of {same}" if same is not None else near
 
     def _nearest(self, questions: Sequence[str]) -> list[str | None]:
-        texts = [_characters(self._numbers(question)) for question in questions]
-        best = np.zeros(len(texts))
-        item = np.full(len(texts), -1)
+        details: list[str | None] = [None] * len(questions)
+        numbers = [self._numbers(question) for question in questions]
+        # Of n tokens those that the test does not have cannot be common; F1 is above 0.7 only if 2c / (n + c) is.
+        rows = [row for row, known in enumerate(numbers) if 13 * (len(known) - known.count(0)) > 7 * len(known)]
+        best = np.zeros(len(rows))
+        item = np.zeros(len(rows), np.int64)
+        texts = [_characters(numbers[row]) for row in rows]
         for start in range(0, len(self._questions), _TESTS_AT_ONCE):
-            tests = [_characters(numbers) for numbers in self._questions[start : start + _TESTS_AT_ONCE]]
-            scores = _scores(texts, tests)
-            place = scores.argmax(axis=1)
-            score = scores[np.arange(len(texts)), place]
-            item = np.where(score > best, start + place, item)
-            best = np.maximum(best, score)
-        return [
-            f"its family asks a question of ROUGE-L F1 {score:.2f} with {self._names[number]}" if number >= 0 else None
-            for score, number in zip(best.tolist(), item.tolist(), strict=True)
-        ]
+            found = _nearest_of(texts, self._questions[start : start + _TESTS_AT_ONCE])
+            item = np.where(found.score > best, start + found.place, item)
+            best = np.maximum(best, found.score)
+        for number in np.flatnonzero(best).tolist():
+            name = self._names[item[number]]
+            details[rows[number]] = f"its family asks a question of ROUGE-L F1 {best[number]:.2f} with {name}"
+        return details
 
     def _passages_in(self, batch: Batch) -> Iterator[tuple[int, _Gram]]:
         """Each passage of the test in a row, once a row."""
@@ -152,12 +158,9 @@ class TestIndex:
         owners = np.repeat(batch.owners, [len(sequence) + 1 for sequence in sequences])
         if len(numbers) < _GRAM:
             return
-        windows = np.lib.stride_tricks.sliding_window_view(numbers, _GRAM)
-        unknown = np.concatenate([[0], np.cumsum(numbers == 0)])
-        starts = np.flatnonzero(unknown[_GRAM:] == unknown[:-_GRAM])
-        starts = starts[np.isin(_hashes(windows[starts]), self._hashes)]
+        windows = sliding_window_view(numbers, _GRAM)
         seen: set[tuple[int, _Gram]] = set()
-        for start in starts.tolist():
+        for start in np.flatnonzero(self._is_marked[_marks(windows.T)]).tolist():
             hit = int(owners[start]), tuple(windows[start].tolist())
             if hit not in seen and hit[1] in self._items:
                 seen.add(hit)
@@ -168,19 +171,32 @@ def _grams(numbers: Sequence[int]) -> Iterator[_Gram]:
     return (tuple(numbers[start : start + _GRAM]) for start in range(len(numbers) - _GRAM + 1))
 
 
-def _hashes(windows: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    values = np.zeros(len(windows), np.uint64)
-    for column in windows.T:
+def _marks(columns: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """A number of `_MARK_BITS` bits for each passage; `columns` are the first tokens of all passages, the second, and so on."""
+    values = np.zeros(columns.shape[1], np.uint64)
+    for column in columns:
         values = values * _MULTIPLIER + column
-    return values
+    return values >> np.uint64(64 - _MARK_BITS)
 
 
-def _characters(numbers: Sequence[int]) -> str:
-    return "".join(map(chr, numbers))
+def _characters(numbers: Sequence[int]) -> _Text:
+    """The numbers as one text, which rapidfuzz reads faster."""
+    return numbers if max(numbers, default=0) > _LAST_CHARACTER else "".join(map(chr, numbers))
 
 
-def _scores(texts: Sequence[str], tests: Sequence[str]) -> npt.NDArray[np.float64]:
-    """ROUGE-L F1 of each pair where it is above 0.7, which integers decide, and 0 elsewhere."""
-    total = np.add.outer([len(text) for text in texts], [len(text) for text in tests])
+class _Nearest(NamedTuple):
+    place: npt.NDArray[np.int64]
+    score: npt.NDArray[np.float64]
+
+
+def _nearest_of(texts: Sequence[_Text], tests: Sequence[_Text]) -> _Nearest:
+    """For each text the place of the test with the highest ROUGE-L F1, and this F1 where it is above 0.7 and 0 elsewhere."""
+    lengths = (np.array([len(text) for text in side], np.int32) for side in (texts, tests))
+    total = np.add.outer(*lengths)
     distance = process.cdist(texts, tests, scorer=Indel.distance, dtype=np.int32)
-    return np.where(10 * distance < 3 * total, 1 - distance / np.maximum(total, 1), 0.0)
+    place, score = np.zeros(len(texts), np.int64), np.zeros(len(texts))
+    is_near = 10 * distance < 3 * total  # F1 is 1 - distance / total; integers decide
+    rows = np.flatnonzero(is_near.any(axis=1))
+    scores = np.where(is_near[rows], 1 - distance[rows] / np.maximum(total[rows], 1), 0.0)
+    place[rows], score[rows] = scores.argmax(axis=1), scores.max(axis=1, initial=0)
+    return _Nearest(place, score)

@@ -3,8 +3,9 @@
 The longest common subsequence of two sequences is at most the number of tokens they share, so only pairs that share enough are
 compared. To find them each sequence becomes a set (its second "the" is another element than its first) in one order for all, rare
 elements first. Two sets of lengths m and n that share c elements must share one within their first m - c + 1 and n - c + 1: their
-prefixes. An index lists the kept sets by the elements of their prefixes. A bitmap of 64 bits a set refuses most of what is found
-there: sets whose bitmaps differ in d bits differ in at least d elements.
+prefixes. An index lists the kept sets by the elements of their prefixes. Two more looks refuse most of what is found there, each
+dearer and sharper than the one before it: a bitmap of 64 bits a set (sets whose bitmaps differ in d bits differ in at least d
+elements), and the number of elements shared, counted.
 
 Sources: prefix and positional filters: Bayardo, Ma, Srikant 2007 (AllPairs); Xiao et al. 2008 (PPJoin). Bitmap filter: Sandes,
 Teodoro, Melo 2020.
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from itertools import pairwise
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,9 +25,10 @@ from rapidfuzz.distance import Indel
 
 Numbers = npt.NDArray[np.int64]
 
-_BLOCK = 512
+_BLOCK_TOKENS = 1 << 14
+_FEWEST_TOKENS = 32  # what a row counts for at least, so that a block has 512 rows at most
 _POSTINGS_AT_ONCE = 1 << 21
-_PAIRS_AT_ONCE = 1 << 20
+_ELEMENTS_AT_ONCE = 1 << 20
 _LAST_CHARACTER = 0x10FFFF
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads neighbouring numbers over all bits
 
@@ -41,20 +43,21 @@ class Sets(NamedTuple):
 def first_near(texts: Sets, threshold: Fraction) -> Numbers:
     """For each sequence the first of the kept ones before it whose ROUGE-L F1 with it is above the threshold, or -1: it is kept.
 
-    Memory: some 100 bytes a token in all.
+    Memory: some 100 bytes a token in all, and as much again for the pairs of one block, however many are near.
     """
     rows = len(texts.offsets) - 1
     rivals = np.full(rows, -1, np.int64)
     if not rows:
         return rivals
     search = _Search(texts, threshold)
+    sizes = np.maximum(np.diff(texts.offsets), _FEWEST_TOKENS)
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for start in range(0, rows, _BLOCK):
-            block = np.arange(start, min(start + _BLOCK, rows))
-            rivals[block] = search.among_kept(block, pool)
-            fresh = block[rivals[block] < 0]
-            rivals[fresh] = search.among_themselves(fresh)
-            search.keep(fresh[rivals[fresh] < 0])
+        for low, high in _cuts(sizes, _BLOCK_TOKENS):
+            block = search.block(np.arange(low, high))
+            found = search.among_kept(block, pool)
+            found = search.among_themselves(block, found)
+            search.keep(block.rows[found < 0])
+            rivals[low:high] = found
     return rivals
 
 
@@ -63,85 +66,110 @@ class _Pairs(NamedTuple):
     other: Numbers
 
 
+class _Block(NamedTuple):
+    """Neighbouring rows, and a table of what they have: row i has element e if `has[i - rows[0], column_of[e]]`."""
+
+    rows: Numbers
+    column_of: npt.NDArray[np.int32]
+    has: npt.NDArray[np.bool_]
+
+
 class _Search:
     """All sequences, and an index of those kept so far."""
 
     def __init__(self, texts: Sets, threshold: Fraction) -> None:
         self._texts = texts
         self._lengths = np.diff(texts.offsets).astype(np.int32)
-        self._needed = _needed_by_total(threshold, 2 * int(self._lengths.max()))
-        elements = _elements(texts)
-        self._bitmaps = _bitmaps(elements, texts.offsets)
-        self._prefixes = _prefixes(elements, texts.offsets, self._prefix_lengths(threshold))
+        longest = int(self._lengths.max())
+        p, q = threshold.numerator, threshold.denominator
+        # By total length, the fewest common elements at which F1 is above p/q.
+        self._needed = _above(p, 2 * q, 2 * longest)
+        self._elements = _elements(texts)
+        self._distinct = int(self._elements.max()) + 1
+        self._bitmaps = _bitmaps(self._elements, texts.offsets)
+        # A partner shorter than this cannot be near, and the shortest partner asks for the fewest common elements.
+        shortest = _above(p, 2 * q - p, longest)[self._lengths]
+        prefix_lengths = self._lengths - self._needed[self._lengths + shortest] + 1
+        self._prefixes = _prefixes(self._elements, texts.offsets, prefix_lengths)
         self._index = _Index(self._prefixes.elements)
 
-    def among_kept(self, block: Numbers, pool: ThreadPoolExecutor) -> Numbers:
+    def block(self, rows: Numbers) -> _Block:
+        """Neighbouring rows, made ready to be looked up."""
+        lengths = self._lengths[rows]
+        elements = self._elements[_ranges(self._texts.offsets[rows], lengths)]
+        distinct, column = np.unique(elements, return_inverse=True)
+        column_of = np.zeros(self._distinct, np.int32)
+        column_of[distinct] = np.arange(1, len(distinct) + 1)
+        has = np.zeros((len(rows), len(distinct) + 1), np.bool_)
+        has[np.repeat(np.arange(len(rows)), lengths), column + 1] = True
+        return _Block(rows, column_of, has)
+
+    def among_kept(self, block: _Block, pool: ThreadPoolExecutor) -> Numbers:
         """For each row of the block the first kept row near it, or -1."""
-        places = self._prefixes.places(block)
+        places = self._prefixes.places(block.rows)
         sizes = self._index.sizes(self._prefixes.elements[places])
         chunks = [places[low:high] for low, high in _cuts(sizes, _POSTINGS_AT_ONCE)]
-        found = list(pool.map(self._candidates, chunks))
-        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *found]))
-        return self._first(block, _Pairs(*np.divmod(numbers, len(self._lengths))))
+        first = np.full(len(block.rows), len(self._lengths), np.int64)
+        for near in pool.map(partial(self._near_kept, block), chunks):
+            np.minimum.at(first, near.row - block.rows[0], near.other)
+        return np.where(first < len(self._lengths), first, -1)
 
-    def among_themselves(self, block: Numbers) -> Numbers:
-        """For each row of the block the first of those kept in it that is near, or -1."""
-        rivals = np.full(len(block), -1, np.int64)
-        if len(block) < 2:
-            return rivals
-        lengths, texts = self._lengths[block], self._characters(block)
-        # One limit for all pairs first, for most are beyond it; what is left is held against the limit of its own length.
-        limit = int(self._most(np.arange(2 * lengths.max() + 1)).max())
-        distances = process.cdist(texts, texts, scorer=Indel.distance, dtype=np.int32, score_cutoff=limit, workers=-1)
-        rows, others = np.nonzero(np.tril(distances <= limit, -1))
-        near = distances[rows, others] <= self._most(lengths[rows] + lengths[others])
-        for row, other in zip(rows[near].tolist(), others[near].tolist(), strict=True):
+    def among_themselves(self, block: _Block, rivals: Numbers) -> Numbers:
+        """The rivals, and for each row of the block without one the first of those kept in it that is near, or -1."""
+        fresh = block.rows[rivals < 0]
+        later, earlier = (fresh[side] for side in np.tril_indices(len(fresh), -1))
+        total = self._lengths[later] + self._lengths[earlier]
+        near = self._near(block, self._close(_Pairs(later, earlier), total - 2 * self._needed[total]))
+        rivals = rivals.copy()
+        for row, other in zip((near.row - block.rows[0]).tolist(), (near.other - block.rows[0]).tolist(), strict=True):
             if rivals[row] < 0 and rivals[other] < 0:
-                rivals[row] = block[other]
+                rivals[row] = block.rows[other]
         return rivals
 
     def keep(self, rows: Numbers) -> None:
         """Take rows into the index."""
         self._index.add(self._prefixes, self._prefixes.places(rows))
 
-    def _prefix_lengths(self, threshold: Fraction) -> Numbers:
-        # A partner shorter than this cannot be near, and the shortest partner asks for the fewest common elements.
-        p, q = threshold.numerator, threshold.denominator
-        shortest = (p * self._lengths.astype(np.int64) // (2 * q - p) + 1).astype(np.int32)
-        return self._lengths - self._needed[self._lengths + np.minimum(shortest, self._lengths)] + 1
-
-    def _candidates(self, places: Numbers) -> Numbers:
-        """Pairs that may be near, as row * rows + kept row, from the postings of these places of prefixes."""
+    def _near_kept(self, block: _Block, places: Numbers) -> _Pairs:
+        """The near pairs among those in the postings of these places of prefixes."""
         prefixes = self._prefixes
         postings = self._index.postings(prefixes.elements[places])
-        others, other_length = postings.rows, self._lengths[postings.rows]
+        other_length = self._lengths[postings.rows]
         length = np.repeat(self._lengths[prefixes.rows[places]], postings.sizes)
         needed = self._needed[length + other_length]
         reaches = np.repeat(prefixes.positions[places], postings.sizes) <= length - needed
         reaches &= postings.positions <= other_length - needed
-        rows, others = np.repeat(prefixes.rows[places], postings.sizes)[reaches], others[reaches]
-        most = (length + other_length - 2 * needed)[reaches]
-        close = np.bitwise_count(self._bitmaps[rows] ^ self._bitmaps[others]) <= most
-        pairs: Numbers = rows[close].astype(np.int64) * len(self._lengths) + others[close]
-        return pairs
+        pairs = _Pairs(np.repeat(prefixes.rows[places], postings.sizes)[reaches], postings.rows[reaches])
+        return self._near(block, self._close(pairs, (length + other_length - 2 * needed)[reaches]))
 
-    def _first(self, block: Numbers, pairs: _Pairs) -> Numbers:
-        rivals = np.full(len(block), -1, np.int64)
-        for low in range(0, len(pairs.row), _PAIRS_AT_ONCE):
-            row, other = (side[low : low + _PAIRS_AT_ONCE] for side in pairs)
-            members, place = np.unique(np.concatenate([row, other]), return_inverse=True)
-            texts = self._characters(members)
-            left, right = ([texts[number] for number in half] for half in np.split(place, 2))
-            distances = process.cpdist(left, right, scorer=Indel.distance, dtype=np.int32, workers=-1)
-            near = distances <= self._most(self._lengths[row] + self._lengths[other])
-            found, first = np.unique(row[near], return_index=True)
-            new = rivals[found - block[0]] < 0
-            rivals[found[new] - block[0]] = other[near][first[new]]
-        return rivals
+    def _close(self, pairs: _Pairs, most: npt.NDArray[np.int32]) -> _Pairs:
+        """The pairs whose bitmaps differ in no more bits than near rows may differ in elements."""
+        return _those(pairs, np.bitwise_count(self._bitmaps[pairs.row] ^ self._bitmaps[pairs.other]) <= most)
 
-    def _most(self, total: Numbers) -> Numbers:
-        """The largest Indel distance at which sequences of this total length are still near."""
-        return total - 2 * self._needed[total]
+    def _near(self, block: _Block, pairs: _Pairs) -> _Pairs:
+        """The pairs that are near, each once, in order; `row` is in the block."""
+        pairs = _once(pairs, len(self._lengths))
+        pairs = _those(pairs, self._shares_enough(block, pairs))
+        if not len(pairs.row):
+            return pairs
+        members, place = np.unique(np.concatenate(pairs), return_inverse=True)
+        texts = self._characters(members)
+        left, right = ([texts[number] for number in half] for half in np.split(place, 2))
+        distances = process.cpdist(left, right, scorer=Indel.distance, dtype=np.int32)
+        total = self._lengths[pairs.row] + self._lengths[pairs.other]
+        return _those(pairs, distances <= total - 2 * self._needed[total])
+
+    def _shares_enough(self, block: _Block, pairs: _Pairs) -> npt.NDArray[np.bool_]:
+        """Whether the sets of a pair share as many elements as near ones must."""
+        lengths = self._lengths[pairs.other]
+        enough = np.empty(len(lengths), np.bool_)
+        for low, high in _cuts(lengths, _ELEMENTS_AT_ONCE):
+            row, other, length = pairs.row[low:high], pairs.other[low:high], lengths[low:high]
+            columns = block.column_of[self._elements[_ranges(self._texts.offsets[other], length)]]
+            has = block.has[np.repeat(row - block.rows[0], length), columns]
+            shared = np.add.reduceat(has, np.cumsum(length) - length, dtype=np.int32)
+            enough[low:high] = shared >= self._needed[self._lengths[row] + length]
+        return enough
 
     def _characters(self, rows: Numbers) -> Sequence[str] | Sequence[tuple[int, ...]]:
         """The sequences with one character a token, which rapidfuzz reads without conversion."""
@@ -152,6 +180,18 @@ class _Search:
         if len(distinct) > _LAST_CHARACTER:
             return [tuple(piece.tolist()) for piece in pieces]
         return [piece.tobytes().decode("utf-32-le", "surrogatepass") for piece in pieces]
+
+
+def _those(pairs: _Pairs, chosen: npt.NDArray[np.bool_]) -> _Pairs:
+    return _Pairs(pairs.row[chosen], pairs.other[chosen])
+
+
+def _once(pairs: _Pairs, rows: int) -> _Pairs:
+    """Each pair once, in order."""
+    # `np.unique` hashes, which takes a hundred times as long where most pairs differ.
+    numbers = np.sort(pairs.row.astype(np.int64) * rows + pairs.other)
+    differs = np.diff(numbers, prepend=-1) != 0
+    return _Pairs(*np.divmod(numbers[differs], rows))
 
 
 class _Prefixes(NamedTuple):
@@ -204,9 +244,12 @@ class _Index:
         self._filled[elements] += counts
 
 
-def _needed_by_total(threshold: Fraction, longest: int) -> npt.NDArray[np.int32]:
-    """By total length, the fewest common tokens at which F1 is above the threshold."""
-    return (threshold.numerator * np.arange(longest + 1) // (2 * threshold.denominator) + 1).astype(np.int32)
+def _above(numerator: int, denominator: int, longest: int) -> npt.NDArray[np.int32]:
+    """For each length up to the longest the smallest number above its product with a fraction.
+
+    By Python's integers: the numerator of a threshold with many digits times a length would not fit into 64 bits.
+    """
+    return np.fromiter((numerator * length // denominator + 1 for length in range(longest + 1)), np.int32, longest + 1)
 
 
 def _elements(texts: Sets) -> npt.NDArray[np.int32]:
@@ -250,8 +293,11 @@ def _ranges(starts: Numbers, sizes: npt.NDArray[np.integer]) -> Numbers:
     return np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1] if len(ends) else 0)
 
 
-def _cuts(sizes: Numbers, most: int) -> Iterator[tuple[int, int]]:
-    """Stretches of about `most` in all, but of one entry at least."""
-    ends = np.cumsum(sizes)
-    marks = np.searchsorted(ends, np.arange(most, int(ends[-1]) if len(ends) else 0, most)) + 1
-    return pairwise(np.unique([0, *marks.tolist(), len(sizes)]).tolist())
+def _cuts(sizes: npt.NDArray[np.integer], most: int) -> Iterator[tuple[int, int]]:
+    """Stretches of at most `most` in all, or of one entry that is larger."""
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    low = 0
+    while low < len(sizes):
+        high = max(low + 1, int(np.searchsorted(ends, ends[low] + most, side="right")) - 1)
+        yield low, high
+        low = high

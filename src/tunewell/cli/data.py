@@ -46,7 +46,7 @@ def check(
     from tunewell.collect import check as find
     from tunewell.recipe import load_recipe
 
-    findings = find(load_recipe(recipe, set_ or []).part("data", "collect"))
+    findings = find(load_recipe(recipe, set_ or []).part("data", "model", "train"))
     if as_json:
         emit_json({"findings": [asdict(finding) for finding in findings]})
     else:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,12 @@ from tunewell.engine import LocalEngine
 from tunewell.errors import DataError, ModelError
 from tunewell.model.locate import at_hand
 from tunewell.recipe import Recipe
-from tunewell.records import Example
+from tunewell.records import Example, Pool
 
 __all__ = ["Finding", "check"]
 
 # Of each pool rows of about so many bytes are looked at closely: their tokens are counted, their questions compared.
-_CLOSELY = 16 << 20
+_CLOSELY = 8 << 20
 
 
 def check(settings: Recipe) -> list[Finding]:
@@ -38,19 +38,24 @@ def check(settings: Recipe) -> list[Finding]:
         settings: `recipe.part("data", "model", "train")`.
     """
     data, model, method, context = settings.data, settings.model, settings.train.method, settings.train.context
-    sources = {use: _found(paths, use) for use, paths in (("domain", data.domain), ("open", data.open), ("test", data.test))}
-    tests = _read_tests(sources["test"].sources)
+    domain, open_, test = _found(data.domain, "domain"), _found(data.open, "open"), _found(data.test, "test")
+    tests = _read_tests(test.sources)
     tokenizer = _find_tokenizer(model)
-    training = [*sources["domain"].sources, *sources["open"].sources]
-    closely = {use: _one_in(sources[use].sources) for use in ("domain", "open")}
+    closely = {"domain": _one_in(domain.sources), "open": _one_in(open_.sources)}
     survey = Survey()
-    for part in LocalEngine().map(Surveyor(tests.overlap, closely, tokenizer.folder), cut(training), name="check"):
+    for part in LocalEngine().map(
+        Surveyor(tests.overlap, closely, tokenizer.folder), cut([*domain.sources, *open_.sources]), name="check"
+    ):
         survey.merge(part)
-    pools, shares = survey.pools, {"open": data.ratio.open, "domain": data.ratio.domain}
+    pools = survey.pools
+    shares: Mapping[Pool, float] = {"open": data.ratio.open, "domain": data.ratio.domain}
+    turns = {"single": data.turns.single, "multi": data.turns.multi} if data.turns else None
     held_out = int(pools["domain"].rows * data.holdout)
     return in_order(
         chain(
-            *(found.findings for found in sources.values()),
+            domain.findings,
+            open_.findings,
+            test.findings,
             tests.findings,
             tokenizer.findings,
             survey.files,
@@ -59,7 +64,7 @@ def check(settings: Recipe) -> list[Finding]:
             tests.overlap.findings(survey.trained),
             about_ratio(shares),
             about_pools(pools, shares, data.when_short, by=data.by),
-            about_turns(pools, data.turns and data.turns.model_dump(), data.when_short),
+            about_turns(pools, turns, data.when_short),
             about_volume(pools["domain"].rows, method),
             about_tests(tests.tasks, named=bool(data.test), held_out=held_out),
             *(about_shape(pool, facts) for pool, facts in pools.items()),
@@ -87,7 +92,9 @@ def _found(paths: Sequence[str], use: Use) -> _Found:
     found = look_up(good, use)
     for left_out in found.left_out:
         what = f"the data set `{left_out.name}` is not read: {left_out.why}"
-        findings.append(Finding(left_out.catalogue, "data_set_unused", "warning", what, "name its files in the recipe, or leave it"))
+        findings.append(
+            Finding(left_out.catalogue, "data_set_unused", "warning", what, "name its files in the recipe, or leave it")
+        )
     readable = [source for source in found.sources if os.access(source.path, os.R_OK)]
     for source in found.sources:
         if source not in readable:
@@ -128,7 +135,9 @@ def _find_tokenizer(model: str) -> _Tokenizer:
     except ModelError as error:
         what = error.what
     what = f"{what}: nobody knows which rows are longer than train.context, and so left out of training"
-    return _Tokenizer(None, [Finding("model", "no_tokenizer", "info", what, "give a model folder with tokenizer.json, or run once")])
+    return _Tokenizer(
+        None, [Finding("model", "no_tokenizer", "info", what, "give a model folder with tokenizer.json, or run once")]
+    )
 
 
 def _one_in(sources: Sequence[Source]) -> int:

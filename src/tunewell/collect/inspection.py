@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tunewell.collect.problems import printable
 from tunewell.collect.reader import layout_of, readings
 from tunewell.collect.sources import Source, visible_path
 from tunewell.collect.triples import is_triple
@@ -17,7 +18,7 @@ _MOST_PROBLEMS = 5
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One file: its container (`jsonl`, `json`, `csv`, `markdown`, `text`, or `unknown`) and encoding, and what it gives.
+    """One file: its container (such as `jsonl`, `parquet` or `html`, or `unknown`) and encoding, and what it gives.
 
     `rows` counts examples (`formats` by format, `languages` by language), `broken` what would be dropped, with the first causes
     in `problems` as `file:line: cause`; `keys` are those of its rows, in the order in which they appear.
@@ -62,11 +63,11 @@ def inspect_file(path: Path) -> Inspection:
             formats[reading.format] += 1
             languages[record.language] += 1
             examples += [record][: _SHOWN - len(examples)]
-        keys.update(dict.fromkeys(reading.keys))
+        keys.update(dict.fromkeys(map(printable, reading.keys)))
     return Inspection(
         path=source.name,
         container=layout.container or "unknown",
-        encoding=layout.encoding or "unknown",
+        encoding=layout.encoding or ("its own" if layout.container else "unknown"),
         formats=dict(formats),
         rows=formats.total(),
         broken=broken,

@@ -35,7 +35,7 @@ def cut(sources: Sequence[Source], *, part_bytes: int = PART_BYTES) -> list[Part
     Raises `DataError` where a large file cannot be opened.
     """
     groups: list[list[Piece]] = []
-    filled = part_bytes
+    filled = 0
     for source in sources:
         size = _size(source.path)
         stretches = _stretches(source, part_bytes) if size >= 2 * part_bytes else []
@@ -43,7 +43,7 @@ def cut(sources: Sequence[Source], *, part_bytes: int = PART_BYTES) -> list[Part
             groups += [[piece] for piece in stretches]
             filled = part_bytes
             continue
-        if filled + size > part_bytes or len(groups[-1]) == _MOST_FILES:
+        if not groups or filled + size > part_bytes or len(groups[-1]) == _MOST_FILES:
             groups.append([])
             filled = 0
         groups[-1].append(Piece(source))

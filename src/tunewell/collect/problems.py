@@ -11,11 +11,16 @@ _UNUSABLE = re.compile("[\x00\ud800-\udfff]")
 REMEDIES: Mapping[str, str] = {
     "bad_json": "mend the JSON at this place; one object a line, or one list of objects",
     "bad_csv": "quote fields that hold the delimiter or a line break, and double the quotes inside them",
+    "bad_yaml": "mend the YAML at this place; a list of rows, or one row a document",
+    "bad_file": "save the file anew, or leave it out of the recipe",
     "not_object": 'write each row as a JSON object, such as {"question": …, "answer": …}',
     "unknown_format": "rename the keys: question and answer, instruction and output, messages, or conversations",
     "missing_keys": "add the missing key, or remove the row",
     "wrong_type": "write the value as text, in quotes",
     "empty": "fill in the text, or remove the row",
+    "unequal_lists": "give each question one answer",
+    "unlabelled": "add the label, or remove the row",
+    "unanswerable": "leave such questions out, with `collect.on_error: drop` or by removing them",
     "bad_roles": "let user and assistant take turns after an optional system text, and end with the assistant",
     "nul_bytes": "save the file as UTF-8 text",
     "undecodable": "save the file as UTF-8",
@@ -46,6 +51,8 @@ def flaw(text: str) -> Problem | None:
     >>> flaw("fine") is None, flaw("a\x00b").reason, flaw("a\udcffb").reason
     (True, 'nul_bytes', 'undecodable')
     """
+    if text.isascii() and "\x00" not in text:
+        return None
     match = _UNUSABLE.search(text)
     if match is None:
         return None

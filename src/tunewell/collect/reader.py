@@ -1,17 +1,21 @@
 """One file, read: its rows as examples, its sections as documents, and what cannot be used as dropped rows."""
 
-import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tunewell.collect.containers import CONTAINERS, RawRow, json_lines, recognise_container
-from tunewell.collect.encoding import detect_encoding, open_text
-from tunewell.collect.formats import evidence_of, explain_unknown, recognise, to_conversation
-from tunewell.collect.markdown import Section, is_question, sections, whole
+from tunewell.collect.catalogue import rename
+from tunewell.collect.containers import BINARY_CONTAINERS, TEXT_CONTAINERS, is_bare_list, recognise_container
+from tunewell.collect.documents import document_kind, to_markdown
+from tunewell.collect.encoding import Span, detect_encoding, is_packed, open_span, open_text
+from tunewell.collect.fields import Row, fold
+from tunewell.collect.formats import Conversation, evidence_of, explain_unknown, recognise, rows_in, to_conversation
+from tunewell.collect.jsonfiles import json_lines
+from tunewell.collect.markdown import Section, sections, whole
 from tunewell.collect.problems import Problem, RowError, flaw, printable
+from tunewell.collect.questions import is_faq, question_answer
+from tunewell.collect.rows import RawRow
 from tunewell.collect.sources import Source
 from tunewell.collect.triples import is_triple, triple_examples
 from tunewell.errors import DataError
@@ -19,20 +23,23 @@ from tunewell.records import Document, Dropped, Example, Message, Origin, Pool
 from tunewell.store import digest
 from tunewell.text import language
 
+__all__ = ["Layout", "Reading", "Span", "is_document", "layout_of", "readings"]
+
+_PARQUET = b"PAR1"
+_PACKED = ".gz"
+_CONVERTED = ("html", "pdf", "docx", "pptx")
+
 
 class Layout(NamedTuple):
-    """How a file is to be read. `container` is None where it is no data, `encoding` where it contradicts its own mark."""
+    """How a file is to be read, or why it cannot be.
+
+    `container` is a key of `TEXT_CONTAINERS` (with `.gz` behind it where gzip has packed the file) or `BINARY_CONTAINERS`, a
+    kind of document, or None where the file is no data. `encoding` is None where there is none to know.
+    """
 
     container: str | None
     encoding: str | None
-
-
-class Span(NamedTuple):
-    """A stretch of the bytes of a JSON Lines file, cut after line feeds, and the number of its first line."""
-
-    start: int
-    stop: int
-    first_line: int
+    problem: Problem | None = None
 
 
 class Reading(NamedTuple):
@@ -44,20 +51,16 @@ class Reading(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
-class _Row(NamedTuple):
-    row: dict[str, Any]
-    use: str
-    origin: Origin
-
-
 def layout_of(source: Source) -> Layout:
-    """How the source is to be read. Raises `DataError` where it cannot be opened."""
+    """How the source is to be read; first its first bytes tell, then its text. Raises `DataError` where it cannot be opened."""
     try:
-        encoding = detect_encoding(source.path)
-        if encoding is None:
-            return Layout(None, None)
-        with open_text(source.path, encoding) as handle:
-            return Layout(recognise_container(handle, source.path), encoding)
+        with source.path.open("rb") as handle:
+            if handle.read(len(_PARQUET)) == _PARQUET:
+                return Layout("parquet", None)
+        kind = document_kind(source.path)
+        return Layout(kind, None) if kind else _text_layout(source)
+    except RowError as error:
+        return Layout(None, None, error.problem)
     except OSError as error:
         raise _unreadable(source, error) from None
 
@@ -65,104 +68,158 @@ def layout_of(source: Source) -> Layout:
 def readings(source: Source, layout: Layout, *, span: Span | None = None) -> Iterator[Reading]:
     """All that the source holds, one at a time, in its order. Raises `DataError` where it cannot be opened.
 
-    Rows become examples of the pool, with the task `qa`, or `unseen` where the source stands under `data.test`. Documents are
-    read under `data.domain` alone.
+    Rows become examples of the pool, with the task of their format (`qa`, `reading`, …), or `unseen` where the source stands
+    under `data.test`. Documents are read under `data.domain` alone. With `span` only that stretch of a JSON Lines file is read.
     """
     path = source.name
-    if layout.encoding is None:
-        yield _dropped(source, Origin(path), path, Problem("undecodable", "has a byte order mark, but does not decode by it"))
-        return
-    if layout.container is None and not source.named:
-        return
-    try:
-        if span is not None:
-            yield from _rows(source, _lines_of(source.path, layout.encoding, span))
-            return
-        with open_text(source.path, layout.encoding) as handle:
-            rows_of = CONTAINERS.get(layout.container or "")
-            if rows_of:
-                yield from _rows(source, rows_of(handle))
-            else:
-                yield from _sections(source, layout.container, handle.read())
-    except OSError as error:
-        raise _unreadable(source, error) from None
-
-
-def _lines_of(path: Path, encoding: str, span: Span) -> Iterator[RawRow]:
-    with path.open("rb") as handle:
-        handle.seek(span.start)
-        chunk = handle.read(span.stop - span.start)
-    errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
-    for raw in json_lines(io.StringIO(chunk.decode(encoding, errors))):
-        row = raw.row + span.first_line - 1
-        yield raw._replace(row=row, line=row)
+    if layout.problem:
+        yield _dropped(source, Origin(path), path, layout.problem)
+    elif layout.container or source.named:
+        try:
+            yield from _content(source, layout, span)
+        except OSError as error:
+            raise _unreadable(source, error) from None
 
 
 def is_document(container: str | None) -> bool:
     """Whether the container holds text with headings rather than rows."""
-    return container in ("markdown", "text")
+    return container in ("markdown", "text", *_CONVERTED)
+
+
+def _text_layout(source: Source) -> Layout:
+    packed = is_packed(source.path)
+    encoding = detect_encoding(source.path)
+    if encoding is None:
+        return Layout(None, None, Problem("undecodable", "has a byte order mark, but does not decode by it"))
+    with open_text(source.path, encoding) as handle:
+        container = recognise_container(handle, Path(source.path.name.removesuffix(_PACKED)))
+    if container == "json" and not source.named:
+        with open_text(source.path, encoding) as handle:
+            container = None if is_bare_list(handle) else container
+    if not packed:
+        return Layout(container, encoding)
+    return Layout(f"{container}{_PACKED}" if container in TEXT_CONTAINERS else None, encoding)
+
+
+def _content(source: Source, layout: Layout, span: Span | None) -> Iterator[Reading]:
+    container = (layout.container or "").removesuffix(_PACKED)
+    if container in BINARY_CONTAINERS:
+        yield from _rows(source, BINARY_CONTAINERS[container](source.path))
+    elif container in _CONVERTED:
+        yield from _converted(source, container)
+    elif span is not None:
+        assert layout.container == "jsonl", "only JSON Lines are read in stretches"
+        assert layout.encoding, "JSON Lines have an encoding"
+        with open_span(source.path, layout.encoding, span) as handle:
+            yield from _row_readings(source, json_lines(handle, first_line=span.first_line))
+    else:
+        assert layout.encoding, "what is no binary file has an encoding"
+        with open_text(source.path, layout.encoding) as handle:
+            if container in TEXT_CONTAINERS:
+                yield from _rows(source, TEXT_CONTAINERS[container](handle))
+            else:
+                yield from _text(source, layout.container, handle.read())
 
 
 def _rows(source: Source, raws: Iterator[RawRow]) -> Iterator[Reading]:
+    found = None
+    for found in _row_readings(source, raws):
+        yield found
+    if found is None:
+        yield _dropped(source, Origin(source.name), source.name, Problem("empty_file", "the file holds no rows"))
+
+
+def _row_readings(source: Source, raws: Iterator[RawRow]) -> Iterator[Reading]:
     path = source.name
-    raw = None
     for raw in raws:
         origin = Origin(path, raw.row)
         where = path if raw.line is None else f"{path}:{raw.line}"
-        keys = tuple(map(printable, raw.value)) if isinstance(raw.value, dict) else ()
-        try:
-            if raw.problem:
-                raise RowError(*raw.problem)
-            name, examples = _examples(_Row(raw.value, source.use, origin))
-        except RowError as error:
-            detail = f"row {raw.row} of the list: {error.problem.detail}" if raw.listed else error.problem.detail
-            yield _dropped(source, origin, where, Problem(error.problem.reason, detail), messages=error.messages, keys=keys)
-        else:
-            yield from (Reading(example, name, where, keys) for example in examples)
-    if raw is None:
-        yield _dropped(source, Origin(path), path, Problem("empty_file", "the file holds no rows"))
+        if raw.problem:
+            yield _dropped(source, origin, where, _placed(raw, raw.problem))
+            continue
+        row = fold(rename(raw.value, source.names) if source.names else raw.value)
+        keys = tuple(raw.value)
+        for part in rows_in(row):
+            try:
+                name, examples = _examples(part, source, origin)
+            except RowError as error:
+                yield _dropped(source, origin, where, _placed(raw, error.problem), messages=error.messages, keys=keys)
+                continue
+            for example in examples:
+                yield Reading(example, name, where, keys)
 
 
-def _examples(given: _Row) -> tuple[str, list[Example]]:
-    if given.use == "test" and is_triple(given.row):
-        return "triples", triple_examples(given.row, given.origin)
-    format_ = recognise(given.row)
+def _placed(raw: RawRow, problem: Problem) -> Problem:
+    return problem._replace(detail=f"{raw.place}: {problem.detail}") if raw.place else problem
+
+
+def _examples(row: Row, source: Source, origin: Origin) -> tuple[str, list[Example]]:
+    if source.use == "test" and is_triple(row):
+        return "triples", triple_examples(row, origin)
+    format_ = recognise(row)
     if format_ is None:
-        raise RowError(*explain_unknown(given.row))
-    messages = to_conversation(given.row, format_)
-    return format_.name, [_example(messages, given.use, given.origin, evidence=evidence_of(given.row))]
+        raise RowError(*explain_unknown(row))
+    conversation = to_conversation(row, format_)
+    evidence = evidence_of(row)
+    if conversation.evidence:
+        evidence = {**evidence, **conversation.evidence}
+    return format_.name, [_example(conversation._replace(evidence=evidence), source, origin)]
 
 
-def _example(messages: tuple[Message, ...], use: str, origin: Origin, *, evidence: dict[str, str], family: str = "") -> Example:
-    pool, task = _pool(use), "unseen" if use == "test" else "qa"
-    example = Example(messages, pool, origin, task=task, family=family, evidence=evidence)
-    return replace(example, language=language(f"{example.question}\n{example.answer}"))
+def _example(said: Conversation, source: Source, origin: Origin) -> Example:
+    asked = next((message.content for message in said.messages if message.role == "user"), "")
+    return Example(
+        said.messages,
+        _pool(source.use),
+        origin,
+        task="unseen" if source.use == "test" else said.task,
+        language=language(f"{asked}\n{said.messages[-1].content}"),
+        family=said.family,
+        evidence=said.evidence,
+    )
 
 
 def _pool(use: str) -> Pool:
     return "open" if use == "open" else "domain"
 
 
-def _sections(source: Source, container: str | None, text: str) -> Iterator[Reading]:
-    path = source.name
-    dropped = _document_problem(container, text)
-    if dropped:
-        origin = Origin(path, dropped.line)
-        yield _dropped(source, origin, str(origin), dropped.problem)
+def _converted(source: Source, kind: str) -> Iterator[Reading]:
+    try:
+        text = to_markdown(source.path, kind)
+    except RowError as error:
+        yield _dropped(source, Origin(source.name), source.name, error.problem)
         return
+    yield from _sections(source, kind, text)
+
+
+def _text(source: Source, container: str | None, text: str) -> Iterator[Reading]:
+    flawed = _document_problem(container, text)
+    if flawed:
+        origin = Origin(source.name, flawed.line)
+        yield _dropped(source, origin, str(origin), flawed.problem)
+    else:
+        yield from _sections(source, container or "", text)
+
+
+def _sections(source: Source, container: str, text: str) -> Iterator[Reading]:
     if source.use == "open":
         return
+    path = source.name
+    parts = list((whole if container == "text" else sections)(text))
+    in_faq = is_faq(parts)
     ordinals: Counter[str] = Counter()
-    for section in (sections if container == "markdown" else whole)(text):
+    for section in parts:
         ordinals[section.heading] += 1
         family = digest([path, section.heading, ordinals[section.heading]])[:16]
         if source.use == "domain":
-            yield Reading(_document(section, path, family), container or "", path)
-        if container == "markdown" and is_question(section):
-            messages = (Message("user", section.title), Message("assistant", section.text))
-            origin = Origin(path, None, section.heading, section.start, section.end)
-            where = f"{path}:{text.count(chr(10), 0, section.start) + 1}"
-            yield Reading(_example(messages, source.use, origin, evidence={}, family=family), "markdown", where)
+            yield Reading(_document(section, path, family), container, path)
+        pair = question_answer(section, in_faq=in_faq) if section.title else None
+        if pair:
+            messages = (Message("user", pair.question), Message("assistant", pair.answer))
+            origin = Origin(path, None, section.heading, pair.start, pair.end)
+            # Lines of a converted text are none of the file.
+            where = f"{path}:{text.count(chr(10), 0, section.start) + 1}" if container == "markdown" else path
+            yield Reading(_example(Conversation(messages, family=family), source, origin), container, where)
 
 
 class _Flawed(NamedTuple):
@@ -174,7 +231,7 @@ def _document_problem(container: str | None, text: str) -> _Flawed | None:
     if not text.strip("\ufeff \t\n"):
         return _Flawed(Problem("empty_file", "the file is empty"))
     if container is None:
-        return _Flawed(Problem("unknown_format", "is neither JSON, JSON Lines, CSV, Markdown nor plain text"))
+        return _Flawed(Problem("unknown_format", "is neither a table, a list of rows nor a document"))
     if flaw(text) is None:
         return None
     flaws = ((flaw(line), number) for number, line in enumerate(text.split("\n"), start=1))

@@ -40,7 +40,8 @@ class Repeats:
         self._questions = array("Q")
         self._answers = array("Q")
         self._file_of = array("I")
-        self._line_of = array("I")
+        # The line in the file, or, where a row has none, minus its number among the rows.
+        self._line_of = array("i")
 
     def add(self, example: Example, where: str) -> None:
         """Take in one training row."""
@@ -49,7 +50,7 @@ class Repeats:
         self._questions.append(_digest(question))
         self._answers.append(_digest(normalise(example.answer)))
         self._file_of.append(self._code(path))
-        self._line_of.append(_line(where, path))
+        self._line_of.append(_line(where, path) or -(example.origin.row or 0))
 
     def merge(self, later: "Repeats") -> None:
         """Take in rows that come after these."""
@@ -90,7 +91,7 @@ class Repeats:
 
     def _place(self, row: np.int64) -> str:
         path, line = self._paths[self._file_of[row]], self._line_of[row]
-        return f"{path}:{line}" if line else path
+        return f"{path}:{line}" if line > 0 else f"row {-line} of {path}"
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ class Overlap:
         else:
             self.held_out.setdefault(normalise(example.question), _Test(example.task, where))
 
-    def overlap(self, example: Example, where: str) -> Finding | None:
+    def finding(self, example: Example, where: str) -> Finding | None:
         """An error where the question of this training row is to be answered unseen."""
         match = self.held_out.get(normalise(example.question)) if self.held_out else None
         if match is None:

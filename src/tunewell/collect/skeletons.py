@@ -19,7 +19,7 @@ class Skeleton(NamedTuple):
     """What many questions have in common, gaps as `…`, and how many of them do."""
 
     text: str
-    count: int
+    questions: int
 
 
 def commonest_skeleton(questions: Sequence[str], *, share: float) -> Skeleton | None:
@@ -33,15 +33,15 @@ def commonest_skeleton(questions: Sequence[str], *, share: float) -> Skeleton | 
     Known problem: a Chinese character counts as a word.
 
     >>> commonest_skeleton(["Write a poem about cats", "Write a poem about 2 dogs", "Who?"], share=0.5)
-    Skeleton(text='write a poem about …', count=2)
+    Skeleton(text='write a poem about …', questions=2)
     """
     rows = [tokens(_QUOTED.sub(" 0 ", question[:_LOOKED_AT])) for question in questions]
     standing = Counter(word for row in rows for word in set(row))
     known = {word for word, count in standing.items() if count >= share * len(rows) and not any(map(str.isdigit, word))}
     skeletons = [_with_gaps(row, known) for row in rows]
     found = [_commonest_head(skeletons), _commonest_head([skeleton[::-1] for skeleton in skeletons], backwards=True)]
-    best = max(found, key=lambda skeleton: skeleton.count)
-    return best if best.count and best.count >= share * len(rows) else None
+    best = max(found, key=lambda skeleton: skeleton.questions)
+    return best if best.questions and best.questions >= share * len(rows) else None
 
 
 def _with_gaps(row: Iterable[str], known: set[str]) -> tuple[str, ...]:

@@ -34,13 +34,14 @@ class Long(NamedTuple):
 class PoolFacts:
     """One pool: its rows, those in which the user speaks more than once, and of the rows looked at closely questions and tokens.
 
-    `tokens` is empty where there is no tokenizer.
+    The questions of tasks (pairs to compare, texts to classify) are left out: what they have in common are the reader's own
+    words. `tokens` is empty where there is no tokenizer.
     """
 
     rows: int = 0
     multi: int = 0
     questions: list[str] = field(default_factory=list)
-    tokens: array[int] = field(default_factory=lambda: array("I"))
+    tokens: "array[int]" = field(default_factory=lambda: array("I"))
     longest: list[Long] = field(default_factory=list)
 
     def merge(self, other: "PoolFacts") -> None:
@@ -90,6 +91,7 @@ class Surveyor:
     tokenizer: Path | None
 
     def __call__(self, part: Part) -> Survey:
+        """Read a part."""
         survey = Survey()
         close: list[_Close] = []
         for piece in part.pieces:
@@ -112,7 +114,8 @@ class Surveyor:
         if finding := self.overlap.finding(example, where):
             survey.notes.add(example.origin.path, finding)
         if int(example.id, 16) % self.closely[example.pool] == 0:
-            facts.questions.append(example.question[:_QUESTION_CHARS])
+            if example.task == "qa":
+                facts.questions.append(example.question[:_QUESTION_CHARS])
             close.append(_Close(example.pool, where, example.messages))
 
     def _count(self, close: list[_Close], survey: Survey) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tunewell.collect.formats import Row, check_conversation, evidence_of, text_at
+from tunewell.collect.fields import Row, text_at
+from tunewell.collect.formats import check_conversation, evidence_of
 from tunewell.collect.problems import RowError
 from tunewell.records import Example, Message, Origin, content_id
 from tunewell.text import language

@@ -1,6 +1,5 @@
 """What the page and its Markdown twin both say: key facts, limits, probes, cost. Pure functions of the facts."""
 
-import posixpath
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -11,7 +10,6 @@ from tunewell.store import Manifest
 
 PROBES = ("brittleness", "constraints", "leakage", "gap")
 _ALWAYS_TOLD = ("domain_gain", "retention")
-_SOURCES_SHOWN = 30
 
 
 class Fact(NamedTuple):
@@ -27,13 +25,6 @@ class MetricGroup(NamedTuple):
     slice: str
     language: str
     metrics: tuple[Mapping[str, Any], ...]
-
-
-class Sources(NamedTuple):
-    """The sources the page lists, and how many more there are."""
-
-    shown: tuple[Mapping[str, Any], ...]
-    more: int
 
 
 class Definition(NamedTuple):
@@ -145,32 +136,6 @@ def metric_definitions(metrics: Sequence[Mapping[str, Any]], words: Words) -> li
         )
         for name, group in by_name.items()
     ]
-
-
-def sources(facts: Facts) -> Sources:
-    """The sources with most rows, and how many others there are."""
-    known = sorted(_sources(facts), key=lambda source: -source["rows"])
-    return Sources(tuple(known[:_SOURCES_SHOWN]), max(0, len(known) - _SOURCES_SHOWN))
-
-
-def _sources(facts: Facts) -> Sequence[Mapping[str, Any]]:
-    manifest = facts.manifests.get("collect")
-    return manifest.details["sources"] if manifest else ()
-
-
-def common_folder(facts: Facts) -> str:
-    """The folder in which all sources lie, or an empty string."""
-    folders = [posixpath.dirname(source["path"]) for source in _sources(facts) if posixpath.isabs(source["path"])]
-    return posixpath.commonpath(folders) if folders else ""
-
-
-def shortened(text: str, folder: str) -> str:
-    """A path, or a text with paths, without the folder that all sources share.
-
-    >>> shortened("as in /data/support/qa.jsonl:7", "/data")
-    'as in support/qa.jsonl:7'
-    """
-    return text.replace(f"{folder.rstrip('/')}/", "") if folder.strip("/") else text
 
 
 def seed_of(facts: Facts) -> int:

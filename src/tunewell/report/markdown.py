@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tunewell
-from tunewell.report import content
+from tunewell.report import content, data_tables
+from tunewell.report.data_tables import Passage
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step, funnel_steps
 from tunewell.report.words import Words, number, places, share, size
@@ -30,7 +31,10 @@ def render_markdown(facts: Facts, words: Words, *, title: str) -> str:
         _bullets(f"{fact.label}: {plain(fact.value)}" for fact in content.training_facts(facts, words)),
         f"## {words('data')}",
         _table([words("step_label"), words("rows")], map(_step, funnel_steps(facts, words))),
-        _mixture(facts.mixture["pools"], words),
+        _by_source(facts, words),
+        data_tables.masked_text(facts, words),
+        _mixture(facts, words),
+        " ".join(data_tables.mixture_notes(facts, words)),
         f"## {words('cost')}",
         _cost(facts, words),
         f"## {words('reproduce')}",
@@ -101,21 +105,34 @@ def _step(step: Step) -> list[str]:
     return [plain(step.label), f"{_SIGNS[step.kind]}{number(step.rows, 0)}"]
 
 
-def _mixture(pools: Sequence[Mapping[str, Any]], words: Words) -> str:
-    head = [words("pool"), words("asked"), words("reached"), words("rows"), words("repeats")]
-    return _table(
-        head,
-        (
-            [
-                words.label("pool", pool["pool"]),
-                share(pool["asked_share"]),
-                share(pool["reached_share"]),
-                number(pool["rows"], 0),
-                number(pool["repeats"], 0),
-            ]
-            for pool in pools
-        ),
-    )
+def _by_source(facts: Facts, words: Words) -> str:
+    table = data_tables.funnel_table(facts, words)
+    if not table.passages:
+        return ""
+    rules = [words.label("reason", rule) for rule in table.rules]
+    used = [words("in_mixture")] if table.total.used is not None else []
+    head = [words("source"), words("pool"), words("rows"), words("step_kept"), *used, *rules]
+    passages = [*table.passages, *([table.others] if table.others else []), table.total]
+    return _table(head, map(_passage, passages))
+
+
+def _passage(passage: Passage) -> list[str]:
+    counts = [passage.rows, passage.kept, *([] if passage.used is None else [passage.used]), *passage.dropped]
+    return [plain(passage.name), passage.pool, *(number(count, 0) for count in counts)]
+
+
+def _mixture(facts: Facts, words: Words) -> str:
+    head = ["pool", "asked", "reached", *data_tables.POOL_COUNTS, "tokens"]
+    rows = [
+        [
+            words.label("pool", row.pool),
+            *map(share, row.shares),
+            *(number(count, 0) for count in row.counts),
+            f"{'≈ ' if row.estimated else ''}{number(row.tokens, 0)}",
+        ]
+        for row in data_tables.pool_rows(facts)
+    ]
+    return _table([words(key) for key in head], rows)
 
 
 def _cost(facts: Facts, words: Words) -> str:

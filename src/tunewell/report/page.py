@@ -12,7 +12,7 @@ import vl_convert
 
 import tunewell
 from tunewell.bundled import asset
-from tunewell.report import content
+from tunewell.report import content, data_tables
 from tunewell.report.facts import Facts
 from tunewell.report.figures import figures
 from tunewell.report.funnel import funnel_steps
@@ -33,6 +33,7 @@ def render_page(facts: Facts, words: Words, *, title: str) -> str:
         "facts": facts,
         "words": words,
         "content": content,
+        "data": data_tables,
         "title": title,
         "version": tunewell.__version__,
         "confidence": content.confidence_text(facts),
