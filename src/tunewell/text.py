@@ -6,7 +6,6 @@ import unicodedata
 _TOKEN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
-_SPACE = re.compile(r"\s+")
 
 
 def tokens(text: str) -> list[str]:
@@ -41,4 +40,4 @@ def normalise(text: str) -> str:
     >>> normalise("Ｆｅｅｓ  for\n QR ")
     'fees for qr'
     """
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip().lower()
+    return " ".join(unicodedata.normalize("NFKC", text).split()).lower()

@@ -12,10 +12,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tunewell.collect import Finding, check
 from tunewell.collect.advice import about_lengths, about_pools, about_ratio, about_shape, about_volume
 from tunewell.collect.findings import in_order
+from tunewell.collect.lengths import token_counter
 from tunewell.collect.parts import cut as _cut
 from tunewell.collect.survey import PoolFacts
 from tunewell.engine import LocalEngine as _LocalEngine
 from tunewell.recipe import Recipe, recipe_from_values
+from tunewell.records import Message
 
 Settings = Callable[..., Recipe]
 
@@ -45,6 +47,7 @@ def settings(tmp_path: Path) -> Settings:
     tokenizer = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(base / "tokenizer.json"))
+    (base / "chat_template.jinja").write_text("{% for turn in messages %} a b c d e {{ turn.content }}{% endfor %}")
 
     def build(model: str = "base", context: int = 512, **data: Any) -> Recipe:
         values = {"model": model, "data": data, "train": {"context": context}}
@@ -305,7 +308,7 @@ def test_too_few_rows_of_a_kind_of_turn(
 
 
 def test_rows_that_the_context_leaves_out(healthy: Path, settings: Settings) -> None:
-    # Five tokens a turn stand for the template, so that 10 words are 20 tokens.
+    # The template adds five words a turn, so that 10 words are 20 tokens.
     lengths = [*([10] * 56), 20, 21, 8, 9]
     _write(
         healthy / "domain.jsonl",
@@ -320,6 +323,17 @@ def test_rows_that_the_context_leaves_out(healthy: Path, settings: Settings) -> 
     )
     assert _found(check(settings(**_HEALTHY, context=31)), "context")[0].level == "info"
     assert _found(check(settings(**_HEALTHY, context=35)), "context") == []
+
+
+def test_tokens_are_those_that_training_counts(tiny_model: Path) -> None:
+    from tunewell.model.load import load_tokenizer
+    from tunewell.template import ChatFormat
+
+    tokenizer = load_tokenizer(tiny_model)
+    talk = (Message("user", "How long does a refund take?"), Message("assistant", "退款需要几天？ Five days."))
+    texts = [ChatFormat(tokenizer).text(messages) for messages in (talk, talk * 2)]
+    expected = [len(tokenizer(text, add_special_tokens=False).input_ids) for text in texts]
+    assert token_counter(tiny_model)([talk, talk * 2]) == expected
 
 
 def test_shares_of_rows_looked_at_are_named_as_such() -> None:

@@ -1,5 +1,6 @@
-"""How many tokens of the base model conversations have."""
+"""How many tokens of the base model conversations have, its chat template included."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -8,18 +9,17 @@ from typing import Any
 from tunewell.errors import ModelError
 from tunewell.records import Message
 
-# What a template such as ChatML adds around each turn.
-_TOKENS_A_TURN = 5
-
 Counter = Callable[[Sequence[Sequence[Message]]], list[int]]
 """From conversations to their numbers of tokens."""
+
+_Render = Callable[[Sequence[Message]], str]
 
 
 @cache
 def token_counter(folder: Path) -> Counter:
-    """A function that counts the tokens of conversations: those of the texts, and five a turn for the template.
+    """A function that counts the tokens of conversations as training will, without torch or transformers.
 
-    Known problem: a template that adds a system text of its own adds more.
+    A conversation that the chat template refuses, or whose model has none, counts as its texts one beneath the other.
 
     Args:
         folder: The model's, with `tokenizer.json`.
@@ -27,24 +27,70 @@ def token_counter(folder: Path) -> Counter:
     Raises:
         ModelError: The tokenizer is not there, or cannot be read.
     """
-    tokenizer = _read(folder / "tokenizer.json")
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    try:
+        tokenizer: Any = Tokenizer.from_file(str(file))
+        render = _renderer(folder)
+    except Exception as error:  # the library raises plain Exception for a file that it cannot read
+        hint = "a model folder holds tokenizer.json and tokenizer_config.json"
+        raise ModelError(f"the tokenizer cannot be read: {error}", where=str(file), hint=hint) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
 
     def count(conversations: Sequence[Sequence[Message]]) -> list[int]:
-        texts = [message.content for messages in conversations for message in messages]
-        counts = iter([len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)])
-        return [sum(next(counts) + _TOKENS_A_TURN for _ in messages) for messages in conversations]
+        texts = [render(messages) for messages in conversations]
+        return [len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
     return count
 
 
-def _read(file: Path) -> Any:
-    from tokenizers import Tokenizer
+def _renderer(folder: Path) -> _Render:
+    """The model's chat template, as transformers renders it."""
+    from jinja2 import TemplateError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    try:
-        tokenizer: Any = Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises plain Exception for a file that it cannot read
-        hint = "a model folder holds tokenizer.json"
-        raise ModelError(f"the tokenizer cannot be read: {error}", where=str(file), hint=hint) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    config = _json(folder / "tokenizer_config.json")
+    source = _template_source(folder, config)
+    if source is None:
+        return _plain
+    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
+    environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
+    environment.globals["raise_exception"] = _refuse
+    template = environment.from_string(source)
+    named = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
+
+    def render(messages: Sequence[Message]) -> str:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return template.render(messages=turns, add_generation_prompt=False, **named)
+        except TemplateError:
+            return _plain(messages)
+
+    return render
+
+
+def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
+    file = folder / "chat_template.jinja"
+    found = file.read_text(encoding="utf-8") if file.is_file() else config.get("chat_template")
+    return found if isinstance(found, str) else None
+
+
+def _json(file: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return content
+
+
+def _plain(messages: Sequence[Message]) -> str:
+    return "\n".join(message.content for message in messages)
+
+
+def _token(value: Any) -> str:
+    return str(value["content"] if isinstance(value, dict) else value or "")
+
+
+def _refuse(message: str) -> None:
+    from jinja2 import TemplateError
+
+    raise TemplateError(message)
