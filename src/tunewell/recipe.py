@@ -121,7 +121,7 @@ class Clean(Section):
     personal: Literal["mask", "drop"] = "mask"
     """What happens to phone, identity and bank card numbers and e-mail addresses: replaced by a word, or the row is dropped."""
     contacts: list[str] = []
-    """Numbers and addresses of your own, which answers may give. Those that three answers give and no user writes are found alone."""
+    """Numbers and addresses of your own, which answers may give. What three answers give and no user writes needs no naming."""
     novelty: Share = 0.7
     """Drop a question whose ROUGE-L F1 with an earlier kept one of its pool is above this. 1 turns it off."""
     near_duplicates: Share = 1.0

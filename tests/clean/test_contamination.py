@@ -87,10 +87,28 @@ def test_a_score_of_exactly_seven_tenths_is_let_pass_and_one_token_more_is_not()
     assert "0.80" in detail
 
 
+def test_a_question_with_few_words_of_the_test_is_still_found_where_these_are_all_of_it() -> None:
+    (detail,) = found([asked("a b c d e")], [example("a b c d e 1 2 3 4", "Yes")]).values()
+    assert "0.71" in detail
+
+
+@pytest.mark.parametrize("tests_at_once", [1, 2])
+def test_of_equally_near_items_the_first_is_named(tests_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contamination, "_TESTS_AT_ONCE", tests_at_once)
+    items = [asked("a b c d x"), asked("a b c d y")]
+    (detail,) = found(items, [example("a b c d z", "Yes")]).values()
+    assert items[0].id in detail
+
+
 @pytest.mark.parametrize("question", ["Как дела?", "?!"])
 def test_a_question_without_tokens_is_found_only_where_it_is_equal(question: str) -> None:
     rows = [example(question, "Yes", family="a"), example("¿?", "Yes", family="b"), example("", "Yes", family="c")]
     assert list(found([asked(question)], rows)) == ["a"]
+
+
+def test_a_blank_question_is_none_of_the_test_but_its_answer_counts() -> None:
+    rows = [example(" ", "Yes", family="a"), example("Tell me", PASSAGE, family="b")]
+    assert found([asked("", PASSAGE)], rows).keys() == {"b"}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,8 @@ def iban(country: str, body: str) -> str:
         "0086 13812345678", "010-65529988", "(010)65529988", "(0755) 2345 6789", "0755-23456789", "0351-7654321", "01065529988",
         "075523456789", "+86 10 6552 9988", "+44 20 7946 0958", "+44 (0)20 7946 0958", "+49-30-1234567", "+1 (415) 555-2671",
         "+14155552671", "(415) 555-2671", "415-555-2671", "415.555.2671", "1-415-555-0199", "020 7946 0958", "07700 900123",
-        "030/1234567", "0151 12345678", "01.23.45.67.89",
+        "030/1234567", "0151 12345678", "01.23.45.67.89", "(86)13812345678", "(+44) 20 7946 0958", "(+1) 415 555 2671",
+        "+33 1 23 45 67 89", "+33 (0)1 23 45 67 89", "+1.415.555.2671", "+7 495 123-45-67", "0412 345 678",
     ],
 )  # fmt: skip
 def test_phone_numbers(number: str) -> None:
@@ -65,7 +66,14 @@ def test_phone_numbers(number: str) -> None:
         "01.02.2023 14:30", "192.168.100.200", "ISBN 978-7-111-12345-6", "3.14159265358979", "250 500 1000 2000", "1,234,567,890",
         "1700000000000", "5 +12345678", "10-20-30-40", "15 20 30 40 50 60", "1 000 000 000", "400-820-8820", "95588",
         "2024-2025", "2023.11.05-2024.01.06",
-        "555-0199", "E = 1.602176634e-19", "1234567890",
+        "555-0199", "E = 1.602176634e-19", "1234567890", "13812345678元", "13812345678 元", "17179869184 bytes", "13812345678字节",
+        "0800 555 0142", "(0800) 555 0142", "0808-555-0142", "888-555-0199", "1-866-555-0199", "(800) 555-0199", "工号0212345678",
+        "+20000000", "x +86400000 ms", "+2.5 -3.1 4.2 -1.1 0.5", "+2.5 3.1 4.2 1.1 0.5", "+3.14159265358979", "+1 -1 +2 -2 +3 -3",
+        "0102 0304 0506 0708 1112", "2024 01 02 03 04 05", "00:00:01,000 --> 00:00:02,500", "0.1 0.2 0.3 0.4 0.5 0.6",
+        "京ICP备12345678号", "9007199254740991", "18446744073709551615", "550e8400-e29b-41d4-a716-446655440000",
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "4.18.0-372.9.1", "10.0.19045.3570", "255.255.255.255:8080", "2023-11-05T10:30:22.123456Z", "20231105103022123",
+        "ISBN 9787302512345", "$1,299.99-$2,499.00", "GB/T 22239-2019", "2001:0db8:85a3:0000:0000:8a2e:0370:7334",
     ],
 )  # fmt: skip
 def test_other_numbers_are_none(text: str) -> None:
@@ -82,8 +90,11 @@ def test_addresses(address: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["icon@2x.png", "git@github.com:user/repo", "git@github.com", "@app.route", "a @ b.com", "lodash@4.17.21", "jo@localhost"],
-)
+    [
+        "icon@2x.png", "git@github.com:user/repo", "git@github.com", "@app.route", "a @ b.com", "lodash@4.17.21", "jo@localhost",
+        "this@MainActivity.finish()", "@types/node@18.11.9", "scp a.txt jo@host.com:/tmp", "image@sha256:abcdef",
+    ],
+)  # fmt: skip
 def test_what_has_an_at_sign_and_is_no_address(text: str) -> None:
     assert kinds(text) == []
 
@@ -187,8 +198,8 @@ def test_the_detail_counts_kinds_and_holds_no_value() -> None:
 
 
 def test_contacts_stay_however_they_are_written() -> None:
-    contacts = ["0800 555 0142", "Help@Mail.example"]
-    row = example("Whom do I call?", "Call 0800-555-0142 or write to HELP@mail.example.", "Else?", "Or jo@mail.example")
+    contacts = ["021 5555 0142", "Help@Mail.example"]
+    row = example("Whom do I call?", "Call 021-5555-0142 or write to HELP@mail.example.", "Else?", "Or jo@mail.example")
     assert seen(personal, row, contacts=contacts) == "email: 1"
     assert mask(batch(row), contacts=contacts).counts == {"email": 1}
     assert bare("+86 (138) 1234-5678") == "8613812345678"

@@ -188,7 +188,7 @@ def test_echo_does_not_compare_an_answer_with_the_question_of_another_row() -> N
     [
         "<|im_start|>", "<|eot_id|>", "<|reserved_special_token_0|>", "<|tool_call_begin|>", "<｜User｜>", "<｜end▁of▁sentence｜>",
         "[|Human|]", "[|AI|]", "[|assistant|]", "<human>", "<bot>", "<eoh>", "[INST]", "[/INST]", "<<SYS>>", "[TOOL_CALLS]", "<s>",
-        "</s>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<think>", "</think>", "[gMASK]", "[sMASK]", "<reserved_106>",
+        "</s>", "<bos>", "<start_of_turn>", "<end_of_turn>", "[gMASK]", "[sMASK]", "<reserved_106>",
         "<unused12>", "[UNUSED_TOKEN_145]", "<extra_id_0>", "[CLS]",
     ],
 )  # fmt: skip
@@ -196,6 +196,13 @@ def test_control_tokens_drops(token: str) -> None:
     assert seen(control_tokens, example("When?", f"Soon.{token}")) == f"holds {token}"
     assert seen(control_tokens, example(f"When?{token}", "Soon.")) == f"holds {token}"
     assert seen(control_tokens, example("When?", "Soon.", system=f"{token}You help.")) == f"holds {token}"
+
+
+@pytest.mark.parametrize("token", ["<think>", "</think>", "<tool_call>", "</tool_response>"])
+def test_an_answer_may_think_aloud_and_a_question_may_not(token: str) -> None:
+    assert seen(control_tokens, example("When?", f"{token}Soon.")) is None
+    assert seen(control_tokens, example(f"When?{token}", "Soon.")) == f"holds {token}"
+    assert seen(control_tokens, example("When?", "Soon.", system=token)) == f"holds {token}"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +217,7 @@ def test_control_tokens_keeps(text: str) -> None:
 
 
 def test_settings_reach_their_rules() -> None:
-    clean = Clean(min_chars=3, max_chars=40, languages=["en"], noise=0.2, personal="drop", contacts=["help@mail.example"])
+    clean = Clean(min_chars=3, max_chars=40, languages=["en"], noise=0.2, personal="drop")
     rows = [
         example("Ok", "Fine then", language="en"),
         example("A question " * 9, "Fine then", language="en"),
@@ -219,7 +226,7 @@ def test_settings_reach_their_rules() -> None:
         example("Whom do I ask?", "Ask help@mail.example", language="en"),
         example("Whom do I ask?", "Ask jo@mail.example", language="en"),
     ]
-    found = [verdict and verdict.reason for verdict in first_reasons(batch(*rows), own_rules(clean))]
+    found = [verdict and verdict.reason for verdict in first_reasons(batch(*rows), own_rules(clean, ["help@mail.example"]))]
     assert found == ["too_short", "too_long", "language", "noise", None, "personal"]
 
 

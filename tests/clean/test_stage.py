@@ -48,6 +48,7 @@ def clean(
     return Cleaned(run(settings, inputs, folder / "clean"), folder / "clean")
 
 
+LONG = " ".join(f"word{number}" for number in range(40))
 ONE_OF_EACH: dict[str, Callable[[], Example]] = {
     "empty": lambda: example("A blank one", " "),
     "too_short": lambda: example("Q", "An answer"),
@@ -64,14 +65,13 @@ ONE_OF_EACH: dict[str, Callable[[], Example]] = {
     "near_duplicate": lambda: example("Which plans exist at present", f"{LONG} so far"),
     "novelty": lambda: example("How do the refunds work then", "They go back to the card"),
 }
-LONG = " ".join(f"word{number}" for number in range(40))
 OTHERS = [
     example("When does my money arrive", "In two days", origin=Origin("b.csv", 1)),
     example("What is the monthly fee", "It is 19", origin=Origin("b.csv", 2)),
     example("How do refunds work then", "By card", origin=Origin("b.csv", 3)),
     example("Name all of our plans", LONG, origin=Origin("b.csv", 4)),
 ]
-STRICT = {"max_chars": 400, "languages": ["en"], "personal": "drop", "near_duplicates": 0.6}
+STRICT: dict[str, Any] = {"max_chars": 400, "languages": ["en"], "personal": "drop", "near_duplicates": 0.6}
 TEST = [example("Do you ship terminals to Iceland", "Yes", task="unseen", origin=Origin("t.csv", 4))]
 
 
@@ -153,7 +153,7 @@ def test_generated_rows_come_after_collected_ones_and_are_judged_alike(tmp_path:
     collected = [example("How do rainbows form", "By light", pool="open")]
     generated = [
         example("How do the rainbows form", "Rain", pool="open", task="replay", origin=Origin("replay", 1)),
-        example("Why is the sky blue", "<think>Hm", pool="open", task="replay", origin=Origin("replay", 2)),
+        example("Why is the sky blue", "<s>Hm", pool="open", task="replay", origin=Origin("replay", 2)),
         example("Why do cats purr", "They are glad", pool="open", task="replay", origin=Origin("replay", 3)),
     ]
     cleaned = clean(tmp_path, collected, generated=generated)

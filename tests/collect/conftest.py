@@ -14,7 +14,7 @@ Settings = Callable[..., Recipe]
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     def build(on_error: str = "stop", **data: Any) -> Recipe:
-        values = {"data": data, "collect": {"on_error": on_error}}
-        return recipe_from_values(values, where="recipe.yaml", folder=tmp_path).part("data", "collect")
+        values = {"model": "not-here", "data": data, "collect": {"on_error": on_error}}
+        return recipe_from_values(values, where="recipe.yaml", folder=tmp_path).part("data", "collect", "model", "train")
 
     return build

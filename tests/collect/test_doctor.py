@@ -411,7 +411,7 @@ def test_a_data_set_of_a_catalogue_that_is_not_read_is_named(healthy: Path, sett
 
 
 def test_a_file_that_may_not_be_read_is_named(healthy: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tunewell.collect.doctor.os.access", lambda path, mode: path.name != "open.jsonl")
+    monkeypatch.setattr("tunewell.collect.doctor.os.access", lambda path, _: path.name != "open.jsonl")
     (finding,) = _found(check(settings(**_HEALTHY)), "unreadable")
     assert (finding.where, finding.what) == (f"{healthy}/open.jsonl", "cannot be read: Permission denied")
     assert finding.remedy == "change its permissions, or leave it out of the recipe"

@@ -239,7 +239,8 @@ def test_a_path_without_files_stops_the_run(tmp_path: Path, settings: Settings) 
 
 def test_no_data_gives_four_empty_folders(tmp_path: Path, settings: Settings) -> None:
     summary = run(settings(), {}, tmp_path / "out")
-    assert summary == Summary({"rows": 0, "dropped": 0, "documents": 0, "test": 0}, {"formats": {}, "sources": [], "skipped": []})
+    details: dict[str, Any] = {"formats": {}, "sources": [], "skipped": [], "left_out": []}
+    assert summary == Summary({"rows": 0, "dropped": 0, "documents": 0, "test": 0}, details)
     assert [list(read_examples(tmp_path / "out" / name)) for name in ("examples", "test")] == [[], []]
 
 

@@ -88,6 +88,7 @@ class TestIndex:
         self._equal: dict[str, str] = {}
         for item, name in zip(asked, names, strict=True):
             self._equal.setdefault(normalise(item.question), name)
+        self._equal.pop("", None)  # rows without a question do not ask one of the test
         self._questions = [_characters(self._learn(item.question)) for item in asked]
         self._names = names
         self._items = self._passages(asked)
@@ -97,7 +98,7 @@ class TestIndex:
     def hits(self, batch: Batch) -> Hits:
         """What the rows of a batch share with the test."""
         found = Hits({}, Counter(), {}, {})
-        if not self._equal:
+        if not self._names:
             return found
         families = batch.values("family")
         for family, detail in zip(families, self._question_details(batch.questions), strict=True):

@@ -12,9 +12,12 @@ import pyarrow.compute as pc
 from tunewell.clean.batch import Batch, Details
 
 _LONGEST_PIECE = 8
-_SHORTEST_RUN = 20
+_SHORTEST_RUN = 30
+_SHORTEST_BLOB = 300
+_BLOB_LINE = 60
+_BLOB_LINES = 8
 _WEAK = 10
-"""A run without a letter is counted as if it were this many times shorter."""
+"""A run of signs is counted as if it were this many times shorter."""
 
 _DAMAGED = r"[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]"
 # The bytes 80 to BF of UTF-8 as they look in Latin-1 and in Windows-1252.
@@ -33,14 +36,15 @@ def noise(batch: Batch, *, share: float) -> Details:
     - damaged ones: U+FFFD, private use, control characters;
     - UTF-8 that was read in a wrong encoding: as Latin-1 or Windows-1252 ("â€™", "Ã©", "ä½ å¥½"), as GBK ("浣犲ソ"), and the
       well-known 锟斤拷, 烫烫烫 and 屯屯屯;
-    - runs: a piece of 1 to 8 characters, white space included, that is repeated without a break until it fills at least 20
-      characters and stands there at least three times. A run without a letter ("------", "0, 0, 0, ") is counted as a tenth of
-      its length, among noise and among all characters, since tables, diagrams, forms and matrices are full of them;
-    - blobs: 150 or more Latin letters, digits, `+` and `/` in one word, or three or more lines of at least 60 of them, with a
+    - runs: a piece of 1 to 8 characters, white space included, that is repeated without a break until it fills at least 30
+      characters and stands there at least three times. One of digits without a letter ("0, 0, 0, ") is data and does not
+      count. One of signs alone ("------") is counted as a tenth of its length, among noise and among all characters, since tables,
+      diagrams and forms are full of them;
+    - blobs: 300 or more Latin letters, digits, `+` and `/` in one word, or eight or more lines of at least 60 of them, with a
       digit in the first word.
 
     Why: there is nothing to learn from it but to produce the same.
-    Example: "哈" 30 times over; "=-=-=-=-=-=-=-=-=-=-=-=-"; "好的" followed by 30 "。" (2 characters and 3 tenths of 10: 3 / 5 is
+    Example: "哈" 30 times over; "=-" 15 times over; "好的" followed by 30 "。" (2 characters and 3 tenths of 10: 3 / 5 is
     0.6). "Total" and 30 dashes stay (3 / 8).
     Known problems: a right answer can be one piece over and over ("Write ha thirty times") or a blob ("Encode this in base64").
     Noise in small doses stays. Damage that gives ordinary letters (Cyrillic read as Latin) is not seen.
@@ -75,8 +79,11 @@ def noise_share(text: str) -> float:
 
 def _noise(text: str) -> Iterator[tuple[str, int]]:
     for match in _pattern().finditer(text):
-        is_weak = match.lastgroup == "run" and not any(character.isalpha() for character in match.group())
-        yield match.group(), 1 if is_weak else _WEAK
+        found = match.group()
+        if match.lastgroup != "run" or any(character.isalpha() for character in found):
+            yield found, _WEAK
+        elif not any(character.isdigit() for character in found):
+            yield found, 1
 
 
 def _visible(text: str) -> int:
@@ -86,9 +93,9 @@ def _visible(text: str) -> int:
 @cache
 def _pattern() -> re.Pattern[str]:
     damaged = f"(?P<damaged>(?:{_DAMAGED}|{_LATIN_MOJIBAKE}|{_GBK_MOJIBAKE}|{''.join(_gbk_classes())})+)"
-    word = f"{_BLOB_SIGN}{{60,}}={{0,2}}"
-    lines = f"{word}(?:\\s{word}){{2,}}(?:\\s{_BLOB_SIGN}+={{0,2}})?"
-    blob = f"(?P<blob>(?<!{_BLOB_SIGN})(?=[A-Za-z+/]*[0-9])(?:{lines}|{_BLOB_SIGN}{{150,}}={{0,2}}))"
+    line = f"{_BLOB_SIGN}{{{_BLOB_LINE},}}={{0,2}}"
+    lines = f"{line}(?:\\s{line}){{{_BLOB_LINES - 1},}}(?:\\s{_BLOB_SIGN}+={{0,2}})?"
+    blob = f"(?P<blob>(?<!{_BLOB_SIGN})(?=[A-Za-z+/]*[0-9])(?:{lines}|{_BLOB_SIGN}{{{_SHORTEST_BLOB},}}={{0,2}}))"
     return re.compile(f"{damaged}|{blob}|(?P<run>{'|'.join(map(_run_of, range(1, _LONGEST_PIECE + 1)))})", re.DOTALL)
 
 
@@ -114,22 +121,22 @@ def _gbk_class(first: range, second: range) -> str:
 def _first_look() -> tuple[str, ...]:
     """Patterns of RE2 of which a text with damage or a blob matches one."""
     damaged = _DAMAGED.encode("ascii").decode("unicode_escape")
-    return (f"{damaged}|{_LATIN_MOJIBAKE}|{_GBK_MOJIBAKE}|{''.join(_gbk_classes())}", f"{_BLOB_SIGN}{{60}}")
+    return (f"{damaged}|{_LATIN_MOJIBAKE}|{_GBK_MOJIBAKE}|{''.join(_gbk_classes())}", f"{_BLOB_SIGN}{{{_BLOB_LINE}}}")
 
 
 def _may_repeat(texts: pa.StringArray) -> npt.NDArray[np.bool_]:
     """Whether a text may hold a run; true of every text that does.
 
-    A piece of at most 8 characters, or two, three or more of it, has 5 to 8: its period. In a run of 20 characters at least 12
-    neighbours equal the character one period later, three of every fourth character among them, and all between these.
+    A piece of at most 8 characters, or two, three or more of it, has 5 to 8: its period. In a run of 30 characters at least 22
+    neighbours equal the character one period later, five of every fourth character among them, and all between these.
     """
     ends = np.cumsum(pc.utf8_length(texts).to_numpy())
     codes = np.frombuffer("".join(texts.to_pylist()).encode("utf-32-le"), np.uint32)
     suspects = np.zeros(len(texts), np.bool_)
     for period in range(5, _LONGEST_PIECE + 1):
         same = codes[:-period:4] == codes[period::4]
-        starts = 4 * np.flatnonzero(same[:-2] & same[1:-1] & same[2:])
-        for between in range(1, 8):
+        starts = 4 * np.flatnonzero(same[:-4] & same[1:-3] & same[2:-2] & same[3:-1] & same[4:])
+        for between in range(1, 16):
             starts = starts[codes[starts + between] == codes[starts + between + period]]
         suspects[np.searchsorted(ends, starts, side="right")] = True
     return suspects

@@ -3,7 +3,7 @@
 The longest common subsequence of two sequences is at most the number of tokens they share, so only pairs that share enough are
 compared. To find them each sequence becomes a set (its second "the" is another element than its first) in one order for all, rare
 elements first. Two sets of lengths m and n that share c elements must share one within their first m - c + 1 and n - c + 1: their
-prefixes. An index lists the kept sets by the elements of their prefixes. Two more looks refuse most of what is found there, each
+prefixes. An index lists the kept sets by the elements of their prefixes and by length. Two more looks refuse most of what is found there, each
 dearer and sharper than the one before it: a bitmap of 64 bits a set (sets whose bitmaps differ in d bits differ in at least d
 elements), and the number of elements shared, counted.
 
@@ -89,9 +89,10 @@ class _Search:
         self._bitmaps = _bitmaps(self._elements, texts.offsets)
         # A partner shorter than this cannot be near, and the shortest partner asks for the fewest common elements.
         shortest = _above(p, 2 * q - p, longest)[self._lengths]
-        prefix_lengths = self._lengths - self._needed[self._lengths + shortest] + 1
-        self._prefixes = _prefixes(self._elements, texts.offsets, prefix_lengths)
-        self._index = _Index(self._prefixes.elements)
+        prefixes = _prefixes(self._elements, texts.offsets, self._lengths - self._needed[self._lengths + shortest] + 1)
+        # By the number of elements from a position on, the largest total length at which that many are enough.
+        largest = np.searchsorted(self._needed, np.arange(longest + 1), side="right").astype(np.int32) - 1
+        self._index = _Index(prefixes, self._lengths, shortest, largest)
 
     def block(self, rows: Numbers) -> _Block:
         """Neighbouring rows, made ready to be looked up."""
@@ -106,9 +107,7 @@ class _Search:
 
     def among_kept(self, block: _Block, pool: ThreadPoolExecutor) -> Numbers:
         """For each row of the block the first kept row near it, or -1."""
-        places = self._prefixes.places(block.rows)
-        sizes = self._index.sizes(self._prefixes.elements[places])
-        chunks = [places[low:high] for low, high in _cuts(sizes, _POSTINGS_AT_ONCE)]
+        chunks = self._index.chunks(block.rows)
         first = np.full(len(block.rows), len(self._lengths), np.int64)
         for near in pool.map(partial(self._near_kept, block), chunks):
             np.minimum.at(first, near.row - block.rows[0], near.other)
@@ -117,9 +116,7 @@ class _Search:
     def among_themselves(self, block: _Block, rivals: Numbers) -> Numbers:
         """The rivals, and for each row of the block without one the first of those kept in it that is near, or -1."""
         fresh = block.rows[rivals < 0]
-        later, earlier = (fresh[side] for side in np.tril_indices(len(fresh), -1))
-        total = self._lengths[later] + self._lengths[earlier]
-        near = self._near(block, self._close(_Pairs(later, earlier), total - 2 * self._needed[total]))
+        near = self._near(block, self._close(_Pairs(*(fresh[side] for side in np.tril_indices(len(fresh), -1)))))
         rivals = rivals.copy()
         for row, other in zip((near.row - block.rows[0]).tolist(), (near.other - block.rows[0]).tolist(), strict=True):
             if rivals[row] < 0 and rivals[other] < 0:
@@ -128,23 +125,20 @@ class _Search:
 
     def keep(self, rows: Numbers) -> None:
         """Take rows into the index."""
-        self._index.add(self._prefixes, self._prefixes.places(rows))
+        self._index.add(rows)
 
     def _near_kept(self, block: _Block, places: Numbers) -> _Pairs:
-        """The near pairs among those in the postings of these places of prefixes."""
-        prefixes = self._prefixes
-        postings = self._index.postings(prefixes.elements[places])
-        other_length = self._lengths[postings.rows]
-        length = np.repeat(self._lengths[prefixes.rows[places]], postings.sizes)
-        needed = self._needed[length + other_length]
-        reaches = np.repeat(prefixes.positions[places], postings.sizes) <= length - needed
-        reaches &= postings.positions <= other_length - needed
-        pairs = _Pairs(np.repeat(prefixes.rows[places], postings.sizes)[reaches], postings.rows[reaches])
-        return self._near(block, self._close(pairs, (length + other_length - 2 * needed)[reaches]))
+        """The near pairs among those that share an element at one of these places of prefixes."""
+        return self._near(block, self._close(self._index.pairs(places)))
 
-    def _close(self, pairs: _Pairs, most: npt.NDArray[np.int32]) -> _Pairs:
+    def _close(self, pairs: _Pairs) -> _Pairs:
         """The pairs whose bitmaps differ in no more bits than near rows may differ in elements."""
-        return _those(pairs, np.bitwise_count(self._bitmaps[pairs.row] ^ self._bitmaps[pairs.other]) <= most)
+        return _those(pairs, np.bitwise_count(self._bitmaps[pairs.row] ^ self._bitmaps[pairs.other]) <= self._most(pairs))
+
+    def _most(self, pairs: _Pairs) -> npt.NDArray[np.int32]:
+        """The largest distance at which the rows of a pair are near."""
+        total = self._lengths[pairs.row] + self._lengths[pairs.other]
+        return total - 2 * self._needed[total]
 
     def _near(self, block: _Block, pairs: _Pairs) -> _Pairs:
         """The pairs that are near, each once, in order; `row` is in the block."""
@@ -156,8 +150,7 @@ class _Search:
         texts = self._characters(members)
         left, right = ([texts[number] for number in half] for half in np.split(place, 2))
         distances = process.cpdist(left, right, scorer=Indel.distance, dtype=np.int32)
-        total = self._lengths[pairs.row] + self._lengths[pairs.other]
-        return _those(pairs, distances <= total - 2 * self._needed[total])
+        return _those(pairs, distances <= self._most(pairs))
 
     def _shares_enough(self, block: _Block, pairs: _Pairs) -> npt.NDArray[np.bool_]:
         """Whether the sets of a pair share as many elements as near ones must."""
@@ -202,46 +195,68 @@ class _Prefixes(NamedTuple):
     rows: npt.NDArray[np.int32]
     offsets: Numbers
 
-    def places(self, rows: Numbers) -> Numbers:
-        """The places of these rows' elements."""
-        return _ranges(self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows])
-
-
-class _Postings(NamedTuple):
-    """For each of some elements how many kept rows have it, then all these rows and the positions of the element in them."""
-
-    sizes: Numbers
-    rows: npt.NDArray[np.int32]
-    positions: npt.NDArray[np.int32]
-
 
 class _Index:
-    """Kept rows by the elements of their prefixes; room for all rows is made at the start."""
+    """Kept rows by the elements of their prefixes and by length; room for all rows is made at the start.
 
-    def __init__(self, elements: npt.NDArray[np.int32]) -> None:
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(elements))])
-        self._filled = np.zeros(len(self._starts) - 1, np.int64)
-        self._rows = np.empty(len(elements), np.int32)
-        self._positions = np.empty(len(elements), np.int32)
+    An element and a length make a slot. A row's place of length n and position i has room for partners of length m only where
+    n - i elements are enough for n + m. Two places match if each has room for the other.
+    """
 
-    def sizes(self, elements: npt.NDArray[np.int32]) -> Numbers:
-        """How many kept rows have each of these elements."""
-        return self._filled[elements]
+    def __init__(
+        self,
+        prefixes: _Prefixes,
+        lengths: npt.NDArray[np.int32],
+        shortest: npt.NDArray[np.int32],
+        largest: npt.NDArray[np.int32],
+    ) -> None:
+        self._prefixes, self._lengths, self._shortest = prefixes, lengths, shortest
+        length = lengths[prefixes.rows]
+        self._rooms = largest[length - prefixes.positions] - length
+        stride = int(lengths.max()) + 1
+        slots, slot, sizes = np.unique(prefixes.elements * np.int64(stride) + length, return_inverse=True, return_counts=True)
+        self._slot = slot.astype(np.int32)
+        self._slot_lengths = (slots % stride).astype(np.int32)
+        self._slot_starts = np.searchsorted(slots, np.arange(int(prefixes.elements.max()) + 2) * stride)
+        self._starts = np.cumsum(sizes) - sizes
+        self._filled = np.zeros(len(slots), np.int64)
+        self._kept_rows = np.empty(len(length), np.int32)
+        self._kept_rooms = np.empty(len(length), np.int32)
+        # What looking up an element may yield at most.
+        self._weights = np.bincount(prefixes.elements) + np.diff(self._slot_starts)
 
-    def postings(self, elements: npt.NDArray[np.int32]) -> _Postings:
-        """All kept rows that have one of these elements."""
-        sizes = self._filled[elements]
-        at = _ranges(self._starts[elements], sizes)
-        return _Postings(sizes, self._rows[at], self._positions[at])
+    def chunks(self, rows: Numbers) -> Iterator[Numbers]:
+        """The places of these rows, as many at once as may be looked up together."""
+        places = self._places(rows)
+        for low, high in _cuts(self._weights[self._prefixes.elements[places]], _POSTINGS_AT_ONCE):
+            yield places[low:high]
 
-    def add(self, prefixes: _Prefixes, places: Numbers) -> None:
-        """Take in what stands at these places."""
-        places = places[np.argsort(prefixes.elements[places], kind="stable")]
-        elements, counts = np.unique(prefixes.elements[places], return_counts=True)
-        at = _ranges(self._starts[elements] + self._filled[elements], counts)
-        self._rows[at] = prefixes.rows[places]
-        self._positions[at] = prefixes.positions[places]
-        self._filled[elements] += counts
+    def pairs(self, places: Numbers) -> _Pairs:
+        """The rows of these places with the kept rows at matching places, some pairs more than once."""
+        elements, rows = self._prefixes.elements[places], self._prefixes.rows[places]
+        sizes = self._slot_starts[elements + 1] - self._slot_starts[elements]
+        slots = _ranges(self._slot_starts[elements], sizes)
+        lengths = self._slot_lengths[slots]
+        fits = (lengths >= np.repeat(self._shortest[rows], sizes)) & (lengths <= np.repeat(self._rooms[places], sizes))
+        slots, asking = slots[fits], np.repeat(rows, sizes)[fits]
+        filled = self._filled[slots]
+        at = _ranges(self._starts[slots], filled)
+        has_room = self._kept_rooms[at] >= np.repeat(self._lengths[asking], filled)
+        return _Pairs(np.repeat(asking, filled)[has_room], self._kept_rows[at[has_room]])
+
+    def add(self, rows: Numbers) -> None:
+        """Take in rows."""
+        places = self._places(rows)
+        places = places[np.argsort(self._slot[places], kind="stable")]
+        slots, counts = np.unique(self._slot[places], return_counts=True)
+        at = _ranges(self._starts[slots] + self._filled[slots], counts)
+        self._kept_rows[at] = self._prefixes.rows[places]
+        self._kept_rooms[at] = self._rooms[places]
+        self._filled[slots] += counts
+
+    def _places(self, rows: Numbers) -> Numbers:
+        offsets = self._prefixes.offsets
+        return _ranges(offsets[rows], offsets[rows + 1] - offsets[rows])
 
 
 def _above(numerator: int, denominator: int, longest: int) -> npt.NDArray[np.int32]:

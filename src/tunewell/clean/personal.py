@@ -36,8 +36,8 @@ def personal(batch: Batch, *, contacts: Collection[str]) -> Details:
     landline numbers, international numbers that begin with `+`, and national ones of North America and Europe that are written
     in groups; Chinese identity numbers of 18 digits with a right checksum and of 15 with a date; social security numbers of the
     United States; bank card numbers with a known beginning and a right checksum; IBANs with a right checksum. A number inside
-    a longer number or identifier is none, nor is a service line (400-…, 1-800-…). `clean.contacts` names values of your own that
-    stay, written in any way.
+    a longer number or identifier is none, nor is a service line (400-…, 0800 …, 1-800-…) or an amount (…元).
+    `clean.contacts` names values of your own that stay, written in any way.
     Why: a model repeats what it was trained on, to whoever asks; and the law asks for a reason to keep such data.
     Example: "我的电话是13812345678" becomes "我的电话是[电话]". The detail of a dropped row counts kinds and holds no value.
     Known problems: names and postal addresses are not found, nor numbers in words or full-width digits, nor numbers without

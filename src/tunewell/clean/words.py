@@ -21,12 +21,13 @@ _CONTROL_TOKENS = "|".join(
         r"\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]",
         r"</?s>|<(?:bos|eos|pad|unk|mask)>|\[(?:CLS|SEP|MASK|PAD|UNK)\]",
         r"<(?:start|end)_of_turn>",
-        r"</?(?:think|tool_call|tool_response)>",
         r"\[s?g?MASK\]|<sop>|<eop>",
         r"<(?:reserved_|unused|extra_id_)[0-9]+>|\[(?:UNUSED_TOKEN_|unused)[0-9]+\]",
     )
 )
 """In the syntax that Python's patterns and RE2 share."""
+# An answer may think aloud or call a tool; a question that does so was cut wrongly.
+_TOKENS_OF_ANSWERS = r"</?(?:think|tool_call|tool_response)>"
 
 
 def blacklist(batch: Batch) -> Details:
@@ -54,8 +55,8 @@ def blacklist(batch: Batch) -> Details:
 def control_tokens(batch: Batch) -> Details:
     """Control tokens of a chat format in the text of a message.
 
-    What it drops: rows in which any message holds `<|…|>`, `[|Human|]`, `[INST]`, `<s>`, `</s>`, `<start_of_turn>`, `<think>`,
-    `<human>`, `<unused12>`, `[UNUSED_TOKEN_145]` and the like.
+    What it drops: rows in which any message holds `<|…|>`, `[|Human|]`, `[INST]`, `<s>`, `</s>`, `<start_of_turn>`, `<human>`,
+    `<unused12>`, `[UNUSED_TOKEN_145]` and the like, or a user or system text holds `<think>` or `<tool_call>`, which answers may.
     Why: a tokenizer may read them as turn boundaries, so that a row ends early or speaks for the other side; mostly they are
     the remains of a template that was applied once already.
     Example: `{"answer": "Within two days.<|im_end|>"}`.
@@ -65,9 +66,16 @@ def control_tokens(batch: Batch) -> Details:
     Source: the prompt formats of ChatML, Llama 2 and 3, Mistral, Gemma, ChatGLM, Baichuan, InternLM, MOSS, EXAONE, T5, BERT and
     DeepSeek.
     """
-    places = batch.matching(batch.places("system", "user", "assistant"), _CONTROL_TOKENS)
-    searched = ((turn.row, re.search(_CONTROL_TOKENS, turn.text)) for turn in batch.turns(places))
-    return batch.first_of((row, f"holds {found.group()}") for row, found in searched if found)
+    patterns = (
+        (("system", "user", "assistant"), _CONTROL_TOKENS),
+        (("system", "user"), _TOKENS_OF_ANSWERS),
+    )
+    found = [
+        (turn.row, re.search(pattern, turn.text))
+        for roles, pattern in patterns
+        for turn in batch.turns(batch.matching(batch.places(*roles), pattern))
+    ]
+    return batch.first_of((row, f"holds {match.group()}") for row, match in found if match)
 
 
 class _Blacklist(NamedTuple):

@@ -21,7 +21,6 @@ _LINK = re.compile(r"\[([^\[\]]{0,1000})\]\([^()]{0,1000}\)")
 _ANCHOR = re.compile(r"\{#[^{}]*\}$")
 
 
-_NOT_PLAIN = re.compile(r"^[ \t]*(?:\||<|`{3}|~{3})|!\[", re.MULTILINE)
 _QUESTION_LINE = re.compile(rf" {{0,3}}(?:\*\*)?{QUESTION_MARK}[^\s]", re.IGNORECASE)
 _ANSWER_BELOW = re.compile(rf"[ \t\n]*{ANSWER_MARK}", re.IGNORECASE)
 _BELOW_ALL = 7
@@ -66,11 +65,6 @@ def sections(document: str) -> Iterator[Section]:
             yield section
         path = [*(above for above in path if above.level < heading.level), heading]
         start = heading.end
-
-
-def is_question(section: Section) -> bool:
-    """Whether the heading asks and plain text answers: paragraphs and lists, without tables, code, pictures or HTML."""
-    return section.title.endswith(("?", "？")) and not _NOT_PLAIN.search(section.text)
 
 
 def whole(document: str) -> Iterator[Section]:

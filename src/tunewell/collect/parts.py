@@ -81,7 +81,7 @@ class _Cut(NamedTuple):
 def _line_feeds(path: Path, part_bytes: int) -> Iterable[_Cut]:
     lines = read = since_cut = 0
     with path.open("rb") as handle:
-        while chunk := handle.read(_CHUNK):
+        while chunk := handle.read(min(_CHUNK, part_bytes)):
             feed = chunk.find(b"\n") + 1 if since_cut >= part_bytes else 0
             if feed:
                 yield _Cut(read + feed, lines + 1)
