@@ -154,6 +154,20 @@ def test_data_inspect_names_the_format(tmp_path: Path, monkeypatch: pytest.Monke
     assert json.loads(capsys.readouterr().out)["files"][0]["formats"] == {"alpaca": 1}
 
 
+def test_data_mix_says_what_was_asked_and_reached(
+    recipe_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _call(monkeypatch, "data", "mix", recipe_path) == 0
+    table = capsys.readouterr().out.splitlines()
+    assert table[0].split("  ")[0] == "pool"
+    assert "thrown away" in table[0]
+    assert [line.split()[0] for line in table[1:]] == ["domain", "open"]
+    assert _call(monkeypatch, "data", "mix", recipe_path, "--json") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert result["train"] == sum(pool["rows"] for pool in result["mixture"]["pools"])
+    assert all(pool["tokens"] > 0 for pool in result["mixture"]["pools"])
+
+
 def test_data_check_exits_1_on_an_error(
     recipe_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -74,7 +74,7 @@ def _refuse_silence(address: str) -> None:
 def _settle(context: Any) -> None:
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 class _Call:
