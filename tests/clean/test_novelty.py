@@ -196,6 +196,13 @@ def test_twenty_thousand_rows_are_judged_as_by_brute_force() -> None:
     assert found == brute_force(rows, Fraction(7, 10))
 
 
+def test_of_several_near_rows_the_earliest_is_named_whichever_element_leads_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "_BLOCK_TOKENS", 1)
+    monkeypatch.setattr(overlap, "_POSTINGS_AT_ONCE", 1)
+    rows = [[1, 2, 10, 11], [3, 4, 12, 13], [1, 2, 3, 4]]
+    assert first_near(sets(rows), Fraction(4, 10)).tolist() == [-1, -1, 0]
+
+
 def test_the_pairs_held_at_once_are_few_however_many_are_near(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     near = overlap._Search._near

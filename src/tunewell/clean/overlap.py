@@ -3,9 +3,9 @@
 The longest common subsequence of two sequences is at most the number of tokens they share, so only pairs that share enough are
 compared. To find them each sequence becomes a set (its second "the" is another element than its first) in one order for all, rare
 elements first. Two sets of lengths m and n that share c elements must share one within their first m - c + 1 and n - c + 1: their
-prefixes. An index lists the kept sets by the elements of their prefixes and by length. Two more looks refuse most of what is found there, each
-dearer and sharper than the one before it: a bitmap of 64 bits a set (sets whose bitmaps differ in d bits differ in at least d
-elements), and the number of elements shared, counted.
+prefixes. An index lists the kept sets by the elements of their prefixes and by their lengths. Two more looks refuse most of what is
+found there, each dearer and sharper than the one before it: a bitmap of 64 bits a set (sets whose bitmaps differ in d bits differ
+in at least d elements), and the number of elements shared, counted.
 
 Sources: prefix and positional filters: Bayardo, Ma, Srikant 2007 (AllPairs); Xiao et al. 2008 (PPJoin). Bitmap filter: Sandes,
 Teodoro, Melo 2020.
@@ -43,7 +43,7 @@ class Sets(NamedTuple):
 def first_near(texts: Sets, threshold: Fraction) -> Numbers:
     """For each sequence the first of the kept ones before it whose ROUGE-L F1 with it is above the threshold, or -1: it is kept.
 
-    Memory: some 100 bytes a token in all, and as much again for the pairs of one block, however many are near.
+    Memory: some 70 bytes a token, and some hundred MB for the pairs that are looked at together, however many are near.
     """
     rows = len(texts.offsets) - 1
     rivals = np.full(rows, -1, np.int64)
@@ -62,8 +62,8 @@ def first_near(texts: Sets, threshold: Fraction) -> Numbers:
 
 
 class _Pairs(NamedTuple):
-    row: Numbers
-    other: Numbers
+    row: npt.NDArray[np.integer]
+    other: npt.NDArray[np.integer]
 
 
 class _Block(NamedTuple):
@@ -109,8 +109,9 @@ class _Search:
         """For each row of the block the first kept row near it, or -1."""
         chunks = self._index.chunks(block.rows)
         first = np.full(len(block.rows), len(self._lengths), np.int64)
-        for near in pool.map(partial(self._near_kept, block), chunks):
-            np.minimum.at(first, near.row - block.rows[0], near.other)
+        for near in pool.map(partial(self._first_kept, block), chunks):
+            places = near.row - block.rows[0]
+            first[places] = np.minimum(first[places], near.other)
         return np.where(first < len(self._lengths), first, -1)
 
     def among_themselves(self, block: _Block, rivals: Numbers) -> Numbers:
@@ -127,9 +128,11 @@ class _Search:
         """Take rows into the index."""
         self._index.add(rows)
 
-    def _near_kept(self, block: _Block, places: Numbers) -> _Pairs:
-        """The near pairs among those that share an element at one of these places of prefixes."""
-        return self._near(block, self._close(self._index.pairs(places)))
+    def _first_kept(self, block: _Block, places: Numbers) -> _Pairs:
+        """For each row the first near one of those that share an element with it at one of these places of prefixes."""
+        near = self._near(block, self._close(self._index.pairs(places)))
+        rows, first = np.unique(near.row, return_index=True)
+        return _Pairs(rows, near.other[first])
 
     def _close(self, pairs: _Pairs) -> _Pairs:
         """The pairs whose bitmaps differ in no more bits than near rows may differ in elements."""
@@ -138,7 +141,8 @@ class _Search:
     def _most(self, pairs: _Pairs) -> npt.NDArray[np.int32]:
         """The largest distance at which the rows of a pair are near."""
         total = self._lengths[pairs.row] + self._lengths[pairs.other]
-        return total - 2 * self._needed[total]
+        most: npt.NDArray[np.int32] = total - 2 * self._needed[total]
+        return most
 
     def _near(self, block: _Block, pairs: _Pairs) -> _Pairs:
         """The pairs that are near, each once, in order; `row` is in the block."""
