@@ -143,6 +143,12 @@ def main() -> None:
             ]
         ),
     ]
+    lines.append(
+        "Commands: `make bench` runs all and writes this page; `python -m bench NAME…` runs some of "
+        f"{', '.join(f'`{name}`' for name in BENCHMARKS)} and writes nothing. What each side does stands in `bench/novelty.py`, "
+        "`cleaning.py`, `scale.py` and `training.py`, which can be called alone, for example "
+        "`python bench/scale.py write rows.jsonl 1000000; python bench/scale.py run rows.jsonl`."
+    )
     page = "\n\n".join(lines) + "\n"
     if len(names) == len(BENCHMARKS):
         (ROOT / "benchmarks.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
