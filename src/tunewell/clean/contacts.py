@@ -21,15 +21,19 @@ LEAST_CONVERSATIONS = 3
 """How many conversations must give a value for it to be the team's own."""
 
 
-def own_contacts(shards: Sequence[Shard], engine: Engine) -> list[str]:
-    """The values that answers give often enough and that no user writes, in the form of `identifiers.bare`."""
+def own_contacts(shards: Sequence[Shard], named: Sequence[str], engine: Engine) -> list[str]:
+    """The values that are named, and those that answers give often enough and no user writes, in the form of `identifiers.bare`."""
+    return sorted({*map(bare, named), *_given_often(shards, engine)})
+
+
+def _given_often(shards: Sequence[Shard], engine: Engine) -> set[str]:
     parts = list(engine.map(_uses, shards, name="contacts"))
     values, conversations = np.unique(np.concatenate([part.given for part in parts]), return_counts=True)
     written = np.concatenate([part.written for part in parts])
     own = values[(conversations >= LEAST_CONVERSATIONS) & ~np.isin(values, written)]
     if not len(own):
-        return []
-    return sorted(set().union(*engine.map(_Named(own), shards, name="contacts")))
+        return set()
+    return set().union(*engine.map(_Named(own), shards, name="contacts"))
 
 
 class _Uses(NamedTuple):

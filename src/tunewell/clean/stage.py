@@ -51,7 +51,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     """
     clean = settings.clean
     work = _shards(inputs)
-    contacts = [*clean.contacts, *(own_contacts(work, engine) if _applies("personal", clean) else [])]
+    contacts = own_contacts(work, clean.contacts, engine) if _applies("personal", clean) else []
     rules, prepare = own_rules(clean, contacts), _preparation(clean, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
