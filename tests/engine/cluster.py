@@ -1,6 +1,7 @@
 """A Ray cluster of two nodes in this machine, for tests."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,17 @@ class TwoNodes(NamedTuple):
     def kill_second(self) -> None:
         """Kill the second node as a power cut would."""
         self.cluster.remove_node(self.second, allow_graceful=False)
+
+    def wait_until_one_lives(self) -> None:
+        """Wait until the cluster has noticed that a node is gone, which takes it some seconds."""
+        import ray
+
+        nodes: Any = ray.nodes
+        for _ in range(600):
+            if sum(node["Alive"] for node in nodes()) == 1:
+                return
+            time.sleep(0.1)
+        raise AssertionError("the cluster still counts two nodes after a minute")
 
 
 @contextmanager
