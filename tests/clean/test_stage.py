@@ -243,6 +243,12 @@ def test_shards_and_workers_do_not_change_what_is_kept(tmp_path: Path) -> None:
     assert (parts.kept, parts.dropped, parts.funnel) == (whole.kept, whole.dropped, whole.funnel)
 
 
+def test_test_items_that_changed_are_read_again(tmp_path: Path) -> None:
+    row = example("Where is my parcel", "There")
+    assert clean(tmp_path, [row], [example("Can I pay by bank", "Yes", task="unseen")]).kept == [row]
+    assert clean(tmp_path, [row], [example("Where is my parcel", "Here", task="unseen")]).kept == []
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     rows = [*OTHERS, *(make() for make in ONE_OF_EACH.values())]
 

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,6 +66,13 @@ class Examined(NamedTuple):
     hits: list[Hits]
 
 
+class HeldOut(NamedTuple):
+    """A folder of test items, and the hash of its content, so that a worker that remembers it remembers the right one."""
+
+    folder: Path
+    digest: str
+
+
 class Preparation(NamedTuple):
     """What happens to a row before anything looks at it: personal data is masked, but for `contacts` (None: it is not)."""
 
@@ -87,7 +94,7 @@ class Examiner:
     rules: Sequence[Rule]
     prepare: Preparation
     compares_questions: bool
-    test: Path | None
+    test: HeldOut | None
     signatures: Path | None
 
     def __call__(self, shard: Shard) -> Examined:
@@ -163,9 +170,9 @@ def _conversations(batch: Batch) -> list[str]:
     return ["\n".join(parts) for parts in texts]
 
 
-@cache
-def _test_index(folder: Path) -> TestIndex:
-    return TestIndex(read_examples(folder))
+@lru_cache(maxsize=1)
+def _test_index(items: HeldOut) -> TestIndex:
+    return TestIndex(read_examples(items.folder))
 
 
 def _end_to_end(parts: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:

@@ -19,7 +19,7 @@ from tunewell.clean import decide
 from tunewell.clean.contacts import own_contacts
 from tunewell.clean.contamination import contaminated
 from tunewell.clean.decide import Decision, Flags, Found
-from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, Places, Preparation, Shard, joined, signatures_in
+from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, HeldOut, Places, Preparation, Shard, joined, signatures_in
 from tunewell.clean.funnel import KEPT, Source, funnel
 from tunewell.clean.keys import text_keys
 from tunewell.clean.near_duplicates import near_duplicates
@@ -29,7 +29,7 @@ from tunewell.clean.sort import Judged, Sorter
 from tunewell.engine import LOCAL, Engine
 from tunewell.recipe import Clean, Recipe, RuleName
 from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Summary
-from tunewell.store import clear_shards, finish_shards, shards, write_json
+from tunewell.store import clear_shards, finish_shards, folder_digest, shards, write_json
 
 _SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA}
 
@@ -58,7 +58,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
             rules=rules,
             prepare=prepare,
             compares_questions=_applies("novelty", clean),
-            test=_test_folder(inputs) if _applies("contamination", clean) else None,
+            test=_test_items(inputs) if _applies("contamination", clean) else None,
             signatures=scratch if _applies("near_duplicate", clean) else None,
         )
         examined = list(engine.map(examiner, work, name="clean 1/2"))
@@ -81,9 +81,9 @@ def _shards(inputs: Mapping[str, Path]) -> list[Shard]:
     return [Shard(number, f"part-{number:05d}", path) for number, path in enumerate(paths)]
 
 
-def _test_folder(inputs: Mapping[str, Path]) -> Path | None:
+def _test_items(inputs: Mapping[str, Path]) -> HeldOut | None:
     folder = inputs["collect"] / "test"
-    return folder if folder.is_dir() else None
+    return HeldOut(folder, folder_digest(folder)) if folder.is_dir() else None
 
 
 @contextmanager
