@@ -96,9 +96,11 @@ def _peak_memory() -> Iterator[list[int]]:
 
     thread = threading.Thread(target=sample)
     thread.start()
-    yield peak
-    done.set()
-    thread.join()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
 
 
 def _descendants(pid: int) -> list[int]:
