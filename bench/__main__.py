@@ -117,16 +117,19 @@ def data_stages() -> list[Row]:
 
 BENCHMARKS: Mapping[str, Callable[[], Row | list[Row]]] = {
     "novelty": novelty,
+    "cleaning": cleaning,
     "data_stages": data_stages,
     "training": training,
 }
 
 
 def main() -> None:
-    """Run every benchmark and write both files; with names as arguments run these alone and write nothing."""
+    """Run every benchmark and write both files; with names as arguments run these alone and keep the other rows."""
     _ensure_peers()
-    names = sys.argv[1:] or list(BENCHMARKS)
-    rows = [row for name in names for row in _listed(BENCHMARKS[name]())]
+    figures = ROOT / "benchmarks.json"
+    new = {row.name: row for name in sys.argv[1:] or BENCHMARKS for row in _listed(BENCHMARKS[name]())}
+    old = [Row(**row) for row in json.loads(figures.read_text(encoding="utf-8"))] if sys.argv[1:] else []
+    rows = list(({row.name: row for row in old} | new).values())
     facts = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {date.today().isoformat()}"
     lines = [
         "# Benchmarks",
@@ -145,14 +148,13 @@ def main() -> None:
     ]
     lines.append(
         "Commands: `make bench` runs all and writes this page; `python -m bench NAME…` runs some of "
-        f"{', '.join(f'`{name}`' for name in BENCHMARKS)} and writes nothing. What each side does stands in `bench/novelty.py`, "
-        "`cleaning.py`, `scale.py` and `training.py`, which can be called alone, for example "
+        f"{', '.join(f'`{name}`' for name in BENCHMARKS)} and keeps the other rows. What each side does stands in "
+        "`bench/novelty.py`, `cleaning.py`, `scale.py` and `training.py`, which can be called alone, for example "
         "`python bench/scale.py write rows.jsonl 1000000; python bench/scale.py run rows.jsonl`."
     )
     page = "\n\n".join(lines) + "\n"
-    if len(names) == len(BENCHMARKS):
-        (ROOT / "benchmarks.json").write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
-        (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
+    figures.write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")
+    (ROOT / "docs" / "benchmarks.md").write_text(page, encoding="utf-8")
     sys.stdout.write(page)
 
 
