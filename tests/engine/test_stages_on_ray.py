@@ -66,13 +66,10 @@ class _Killer(threading.Thread):
         self.shards = 0
 
     def run(self) -> None:
-        while self._written() < 3:
+        while self.shards < 3:
             time.sleep(0.01)
+            self.shards = len(list(self._folder.glob("part-*.parquet")))
         self._cluster.kill_second()
-        self.shards = self._written()
-
-    def _written(self) -> int:
-        return len(list(self._folder.glob("part-*.parquet")))
 
 
 def _write_rows(folder: Path) -> None:
