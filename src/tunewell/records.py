@@ -15,7 +15,7 @@ import pyarrow as pa
 
 Pool = Literal["domain", "open"]
 Role = Literal["system", "user", "assistant"]
-TEST_TASKS = frozenset({"seen", "paraphrase", "unseen"})
+TEST_TASKS = ("seen", "paraphrase", "unseen")
 """The tasks of test items; all others are of training rows."""
 
 _AS_JSON = json.JSONEncoder(ensure_ascii=False).encode

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.clean.reference import lcs
 from tests.clean.test_rules import batch, example
 from tunewell.clean import contamination
 from tunewell.clean.contamination import Hits, TestIndex, contaminated
@@ -28,17 +29,6 @@ def found(items: Sequence[Example], rows: Sequence[Example], *, parts: int = 1) 
     """The contaminated families, the rows examined in parts as workers would."""
     index = TestIndex(items)
     return contaminated([pickle.loads(pickle.dumps(index.hits(batch(*rows[part::parts])))) for part in range(parts)])
-
-
-def lcs(left: Sequence[str], right: Sequence[str]) -> int:
-    row = [0] * (len(right) + 1)
-    for token in left:
-        diagonal = 0
-        for column, other in enumerate(right, 1):
-            above = row[column]
-            row[column] = diagonal + 1 if token == other else max(above, row[column - 1])
-            diagonal = above
-    return row[-1]
 
 
 def grams(text: str) -> set[tuple[str, ...]]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from rapidfuzz import process
 from rapidfuzz.distance import Indel
 
+from tests.clean.reference import lcs
 from tunewell.clean import overlap
 from tunewell.clean.novelty import encode, novel, novel_rows
 from tunewell.clean.overlap import Sets, first_near
@@ -25,17 +26,6 @@ WORDS = ["a", "b", "c", "退", "款", "?", "Ж"]
 LIMITS = {"_BLOCK_TOKENS": 200, "_FEWEST_TOKENS": 8, "_POSTINGS_AT_ONCE": 50, "_ELEMENTS_AT_ONCE": 30}
 
 Rows = Sequence[Sequence[int]]
-
-
-def lcs(left: Sequence[str], right: Sequence[str]) -> int:
-    row = [0] * (len(right) + 1)
-    for token in left:
-        diagonal = 0
-        for column, other in enumerate(right, 1):
-            above = row[column]
-            row[column] = diagonal + 1 if token == other else max(above, row[column - 1])
-            diagonal = above
-    return row[-1]
 
 
 def is_near(left: str, right: str, threshold: Fraction) -> bool:

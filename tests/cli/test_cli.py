@@ -154,6 +154,19 @@ def test_data_inspect_names_the_format(tmp_path: Path, monkeypatch: pytest.Monke
     assert json.loads(capsys.readouterr().out)["files"][0]["formats"] == {"alpaca": 1}
 
 
+def test_data_collect_says_what_it_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "rows.jsonl").write_text('{"question": "a", "answer": "b"}\n')
+    (tmp_path / "in" / "names.json").write_text('["a", "b"]')
+    assert _call(monkeypatch, "data", "collect", tmp_path / "in", "--out", tmp_path / "out") == 0
+    assert f"passed over, neither rows nor a document: {tmp_path}/in/names.json" in capsys.readouterr().err
+    assert _call(monkeypatch, "data", "collect", tmp_path / "in", "--out", tmp_path / "out", "--json") == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (result["rows"], result["skipped"], result["left_out"]) == (1, [f"{tmp_path}/in/names.json"], [])
+
+
 def test_data_mix_says_what_was_asked_and_reached(
     recipe_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from tunewell.collect import Finding, check
 from tunewell.collect.advice import about_lengths, about_pools, about_ratio, about_shape, about_volume
 from tunewell.collect.findings import in_order
-from tunewell.collect.lengths import token_counter
+from tunewell.collect.lengths import conversation_counter
 from tunewell.collect.parts import cut as _cut
 from tunewell.collect.survey import PoolFacts
 from tunewell.engine import LocalEngine as _LocalEngine
@@ -325,6 +325,25 @@ def test_rows_that_the_context_leaves_out(healthy: Path, settings: Settings) -> 
     assert _found(check(settings(**_HEALTHY, context=35)), "context") == []
 
 
+def test_ids_that_repeat_in_a_file_are_named(healthy: Path, settings: Settings) -> None:
+    rows = _varied(60)
+    _write(healthy / "domain.jsonl", *({"id": n % 58, **row} for n, row in enumerate(rows)))
+    (finding,) = _found(check(settings(**_HEALTHY)), "duplicate_id")
+    domain = healthy / "domain.jsonl"
+    assert (finding.where, finding.level) == (str(domain), "warning")
+    assert finding.what == f"2 rows have an id that stands earlier in this file, for example {domain}:59 and {domain}:1"
+    _write(healthy / "domain.jsonl", {"id": 7, "instruction": "Say", "instances": [{"input": t, "output": "x"} for t in "ab"]})
+    assert _found(check(settings(**_HEALTHY)), "duplicate_id") == []
+
+
+def test_a_file_of_several_formats_is_named(healthy: Path, settings: Settings) -> None:
+    assert _found(check(settings(**_HEALTHY)), "mixed_formats") == []
+    _write(healthy / "domain.jsonl", *_varied(60), {"instruction": "Say a", "input": "", "output": "a"})
+    (finding,) = _found(check(settings(**_HEALTHY)), "mixed_formats")
+    assert (finding.where, finding.level) == (str(healthy / "domain.jsonl"), "info")
+    assert finding.what == "holds rows of several formats: alpaca (1), qa (60)"
+
+
 def test_tokens_are_those_that_training_counts(tiny_model: Path) -> None:
     from tunewell.model.load import load_tokenizer
     from tunewell.template import ChatFormat
@@ -333,7 +352,7 @@ def test_tokens_are_those_that_training_counts(tiny_model: Path) -> None:
     talk = (Message("user", "How long does a refund take?"), Message("assistant", "退款需要几天？ Five days."))
     texts = [ChatFormat(tokenizer).text(messages) for messages in (talk, talk * 2)]
     expected = [len(tokenizer(text, add_special_tokens=False).input_ids) for text in texts]
-    assert token_counter(tiny_model)([talk, talk * 2]) == expected
+    assert conversation_counter(tiny_model)([talk, talk * 2]) == expected
 
 
 def test_shares_of_rows_looked_at_are_named_as_such() -> None:
@@ -394,7 +413,7 @@ def test_training_in_parts_finds_the_same(healthy: Path, settings: Settings, mon
     _write(healthy / "test.jsonl", *_varied(40, 200), {"seen": _qa("3 question"), "paraphrase": {"question": "?"}})
     whole = check(settings(**_HEALTHY))
     monkeypatch.setattr("tunewell.collect.doctor.cut", lambda sources: _cut(sources, part_bytes=1_000))
-    monkeypatch.setattr("tunewell.collect.doctor.LocalEngine", lambda: _LocalEngine(1))
+    monkeypatch.setattr("tunewell.collect.doctor.LOCAL", _LocalEngine(1))
     assert check(settings(**_HEALTHY)) == whole
     assert {"duplicate_question", "contradiction", "missing_keys", "train_test_overlap"} <= {finding.code for finding in whole}
     assert "seen_not_in_training" not in {finding.code for finding in whole}

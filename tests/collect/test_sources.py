@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from tunewell.collect.catalogue import KeyNames, Rename
-from tunewell.collect.sources import find_sources, look_up
+from tunewell.collect.sources import Source, Use, look_up
 from tunewell.errors import DataError
+
+
+def find_sources(paths: list[str], use: Use) -> list[Source]:
+    return look_up(paths, use).sources
 
 
 @pytest.fixture

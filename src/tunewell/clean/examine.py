@@ -27,9 +27,8 @@ POOLS: tuple[Pool, ...] = ("domain", "open")
 
 
 class Shard(NamedTuple):
-    """A shard of rows, its place among all shards, and the name under which what becomes of it is written."""
+    """A shard of rows, and the name under which what becomes of it is written."""
 
-    number: int
     name: str
     path: Path
 
@@ -113,7 +112,7 @@ class Examiner:
             if self.signatures:
                 signed.append(signatures(_conversations(batch)))
         if self.signatures:
-            with atomic_write(self.signatures / f"{shard.number:05d}{_SIGNATURES}") as temporary:
+            with atomic_write(self.signatures / f"{shard.name}{_SIGNATURES}") as temporary:
                 np.concatenate(signed).tofile(temporary)
         return Examined(joined(columns), encode(questions) if self.compares_questions else None, hits)
 

@@ -1,6 +1,5 @@
 """Short keys by which rows are compared: 8 bytes each, so that millions of them fit in memory."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunewell.clean.batch import Batch
+from tunewell.store import short_digest
 from tunewell.text import normalise
 
 Keys = npt.NDArray[np.uint64]
@@ -48,5 +48,4 @@ def row_keys(batch: Batch) -> RowKeys:
 
 def text_keys(texts: Sequence[str]) -> Keys:
     """The keys of any texts, compared as they are."""
-    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, np.uint64)
+    return np.fromiter(map(short_digest, texts), np.uint64, len(texts))

@@ -4,7 +4,6 @@ A signature is 128 numbers, the minima of the hashes of a text's pieces under 12
 with a probability that equals the Jaccard similarity of their pieces, so that the share of agreeing positions estimates it.
 """
 
-import hashlib
 import math
 from collections.abc import Sequence
 from itertools import chain
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from tunewell.store import short_digest
 from tunewell.text import normalise, tokens
 
 Signatures = npt.NDArray[np.uint32]
@@ -109,8 +109,7 @@ class _TokenNumbers(dict[str, int]):
     """A 64-bit number for each token, made when it is first asked for."""
 
     def __missing__(self, token: str) -> int:
-        digest = hashlib.blake2b(token.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        number = self[token] = int.from_bytes(digest, "little")
+        number = self[token] = short_digest(token)
         return number
 
 

@@ -78,7 +78,7 @@ class _Comparing(NamedTuple):
 def _shards(inputs: Mapping[str, Path]) -> list[Shard]:
     folders = [inputs[name] / "examples" for name in ("collect", "generate") if name in inputs]
     paths = [path for folder in folders for path in shards(folder)]
-    return [Shard(number, f"part-{number:05d}", path) for number, path in enumerate(paths)]
+    return [Shard(f"part-{number:05d}", path) for number, path in enumerate(paths)]
 
 
 def _test_items(inputs: Mapping[str, Path]) -> HeldOut | None:

@@ -79,9 +79,13 @@ def collect(
         "formats": summary.details["formats"],
     }
     if as_json:
-        emit_json(result)
-    else:
-        _print_counts(result)
+        emit_json({**result, **{name: summary.details[name] for name in ("skipped", "left_out")}})
+        return
+    _print_counts(result)
+    for path in summary.details["skipped"]:
+        typer.echo(f"passed over, neither rows nor a document: {path}", err=True)
+    for data_set in summary.details["left_out"]:
+        typer.echo(f"left out: {data_set}", err=True)
 
 
 @data.command()
@@ -92,7 +96,15 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Write the rows that a model makes, with whatever earlier stages are still to do."""
-    _until("generate", recipe, set_ or [], run_dir, as_json=as_json)
+    from tunewell.cli.app import run_folder, run_stages
+    from tunewell.cli.show import emit_json
+
+    folder = run_folder(recipe, run_dir)
+    counts = dict(run_stages(recipe, folder, set_ or [], until="generate")[-1].manifest.counts)
+    if as_json:
+        emit_json({"run": str(folder), **counts})
+    else:
+        _print_counts(counts)
 
 
 @data.command()
@@ -169,18 +181,6 @@ def _recipe(values: dict[str, Any], overrides: list[str] | None = None) -> Any:
 
     changed = with_overrides(values, overrides or [], where="command line")
     return recipe_from_values(changed, where="command line", folder=Path.cwd())
-
-
-def _until(stage: str, path: Path, overrides: list[str], run_dir: Path | None, *, as_json: bool) -> None:
-    from tunewell.cli.app import run_folder, run_stages
-    from tunewell.cli.show import emit_json
-
-    folder = run_folder(path, run_dir)
-    manifest = run_stages(path, folder, overrides, until=stage)[-1].manifest
-    if as_json:
-        emit_json({"run": str(folder), **manifest.counts})
-    else:
-        _print_counts(dict(manifest.counts))
 
 
 def _print_mixture(mixture: dict[str, Any]) -> None:

@@ -44,6 +44,15 @@ _SUITS: Mapping[str, _Suits] = {
 }
 
 
+def about_formats(formats: Mapping[str, Mapping[str, int]]) -> Iterator[Finding]:
+    """Which files hold rows of several formats; `formats` counts the rows of each by file."""
+    for path, counts in formats.items():
+        if len(counts) > 1:
+            named = ", ".join(f"{name} ({count:,})" for name, count in sorted(counts.items()))
+            what = f"holds rows of several formats: {named}"
+            yield Finding(path, "mixed_formats", "info", what, "each is read by its own; check a few with `tunewell data inspect`")
+
+
 def about_ratio(shares: Mapping[Pool, float]) -> Iterator[Finding]:
     """How the ratio that is asked for compares with those that others tried."""
     if not shares["open"]:

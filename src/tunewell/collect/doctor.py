@@ -7,14 +7,23 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from tunewell.collect.advice import about_lengths, about_pools, about_ratio, about_shape, about_tests, about_turns, about_volume
+from tunewell.collect.advice import (
+    about_formats,
+    about_lengths,
+    about_pools,
+    about_ratio,
+    about_shape,
+    about_tests,
+    about_turns,
+    about_volume,
+)
 from tunewell.collect.findings import Finding, Notes, in_order
-from tunewell.collect.lengths import token_counter
+from tunewell.collect.lengths import conversation_counter
 from tunewell.collect.parts import Piece, cut
 from tunewell.collect.repeats import Overlap
 from tunewell.collect.sources import Source, Use, look_up
 from tunewell.collect.survey import Survey, Surveyor, read_piece, unreadable
-from tunewell.engine import LocalEngine
+from tunewell.engine import LOCAL
 from tunewell.errors import DataError, ModelError
 from tunewell.model.locate import at_hand
 from tunewell.recipe import Recipe
@@ -43,9 +52,7 @@ def check(settings: Recipe) -> list[Finding]:
     tokenizer = _find_tokenizer(model)
     closely = {"domain": _one_in(domain.sources), "open": _one_in(open_.sources)}
     survey = Survey()
-    for part in LocalEngine().map(
-        Surveyor(tests.overlap, closely, tokenizer.folder), cut([*domain.sources, *open_.sources]), name="check"
-    ):
+    for part in LOCAL.map(Surveyor(tests.overlap, closely, tokenizer.folder), cut([*domain.sources, *open_.sources]), name="check"):
         survey.merge(part)
     pools = survey.pools
     shares: Mapping[Pool, float] = {"open": data.ratio.open, "domain": data.ratio.domain}
@@ -61,6 +68,7 @@ def check(settings: Recipe) -> list[Finding]:
             survey.files,
             survey.notes.findings(),
             survey.repeats.findings(),
+            about_formats(survey.formats),
             tests.overlap.findings(survey.trained),
             about_ratio(shares),
             about_pools(pools, shares, data.when_short, by=data.by),
@@ -129,7 +137,7 @@ def _find_tokenizer(model: str) -> _Tokenizer:
     folder = at_hand(model)
     try:
         if folder:
-            token_counter(folder)
+            conversation_counter(folder)
             return _Tokenizer(folder, [])
         what = f"`{model}` is not on this machine yet"
     except ModelError as error:

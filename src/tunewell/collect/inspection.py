@@ -67,7 +67,7 @@ def inspect_file(path: Path) -> Inspection:
     return Inspection(
         path=source.name,
         container=layout.container or "unknown",
-        encoding=layout.encoding or ("its own" if layout.container else "unknown"),
+        encoding=layout.encoding_name,
         formats=dict(formats),
         rows=formats.total(),
         broken=broken,

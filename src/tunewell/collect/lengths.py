@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewell.errors import ModelError
+from tunewell.model.tokens import token_counter
 from tunewell.records import Message
 
 Counter = Callable[[Sequence[Sequence[Message]]], list[int]]
@@ -16,34 +17,19 @@ _Render = Callable[[Sequence[Message]], str]
 
 
 @cache
-def token_counter(folder: Path) -> Counter:
-    """A function that counts the tokens of conversations as training will, without torch or transformers.
+def conversation_counter(folder: Path) -> Counter:
+    """A function that counts the tokens of conversations as training will, without torch.
 
     A conversation that the chat template refuses, or whose model has none, counts as its texts one beneath the other.
 
     Args:
-        folder: The model's, with `tokenizer.json`.
+        folder: The model's.
 
     Raises:
-        ModelError: The tokenizer is not there, or cannot be read.
+        ModelError: The tokenizer or its template is not there, or cannot be read.
     """
-    from tokenizers import Tokenizer
-
-    file = folder / "tokenizer.json"
-    try:
-        tokenizer: Any = Tokenizer.from_file(str(file))
-        render = _renderer(folder)
-    except Exception as error:  # the library raises plain Exception for a file that it cannot read
-        hint = "a model folder holds tokenizer.json and tokenizer_config.json"
-        raise ModelError(f"the tokenizer cannot be read: {error}", where=str(file), hint=hint) from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def count(conversations: Sequence[Sequence[Message]]) -> list[int]:
-        texts = [render(messages) for messages in conversations]
-        return [len(encoding) for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
-
-    return count
+    count_tokens, render = token_counter(folder), _renderer(folder)
+    return lambda conversations: count_tokens([render(messages) for messages in conversations])
 
 
 def _renderer(folder: Path) -> _Render:
@@ -51,14 +37,18 @@ def _renderer(folder: Path) -> _Render:
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    config = _json(folder / "tokenizer_config.json")
+    config = _configuration(folder / "tokenizer_config.json")
     source = _template_source(folder, config)
     if source is None:
         return _plain
     environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
     environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
     environment.globals["raise_exception"] = _refuse
-    template = environment.from_string(source)
+    try:
+        template = environment.from_string(source)
+    except TemplateError as error:
+        hint = "mend the template, or take another model folder"
+        raise ModelError(f"the chat template cannot be read: {error}", where=str(folder), hint=hint) from error
     named = {name: _token(config.get(name)) for name in ("bos_token", "eos_token", "pad_token", "unk_token")}
 
     def render(messages: Sequence[Message]) -> str:
@@ -77,8 +67,11 @@ def _template_source(folder: Path, config: dict[str, Any]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _json(file: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+def _configuration(file: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise ModelError(f"is not JSON: {error}", where=str(file), hint="copy the file anew from the model's source") from error
     return content
 
 

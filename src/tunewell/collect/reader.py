@@ -41,14 +41,20 @@ class Layout(NamedTuple):
     encoding: str | None
     problem: Problem | None = None
 
+    @property
+    def encoding_name(self) -> str:
+        """The encoding in words: binary files and documents have their own."""
+        return self.encoding or ("its own" if self.container else "unknown")
+
 
 class Reading(NamedTuple):
-    """One thing read from a file, its format, its place (`file:line`, or the file), and the keys of its row."""
+    """One thing read from a file, its format, its place (`file:line`, or the file), the keys of its row, and the id it names."""
 
     record: Example | Dropped | Document
     format: str
     where: str
     keys: tuple[str, ...] = ()
+    row_id: str = ""
 
 
 def layout_of(source: Source) -> Layout:
@@ -138,7 +144,7 @@ def _row_readings(source: Source, raws: Iterator[RawRow]) -> Iterator[Reading]:
             yield _dropped(source, origin, where, _placed(raw, raw.problem))
             continue
         row = fold(rename(raw.value, source.names) if source.names else raw.value)
-        keys = tuple(raw.value)
+        keys, row_id = tuple(raw.value), _row_id(row)
         for part in rows_in(row):
             try:
                 name, examples = _examples(part, source, origin)
@@ -146,7 +152,12 @@ def _row_readings(source: Source, raws: Iterator[RawRow]) -> Iterator[Reading]:
                 yield _dropped(source, origin, where, _placed(raw, error.problem), messages=error.messages, keys=keys)
                 continue
             for example in examples:
-                yield Reading(example, name, where, keys)
+                yield Reading(example, name, where, keys, row_id)
+
+
+def _row_id(row: Row) -> str:
+    value = row.get("id")
+    return str(value) if isinstance(value, (str, int)) else ""
 
 
 def _placed(raw: RawRow, problem: Problem) -> Problem:

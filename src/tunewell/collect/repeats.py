@@ -1,6 +1,5 @@
 """Rows that meet: questions that repeat, answers that disagree, and training questions that are in the test set."""
 
-import hashlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,12 +10,14 @@ from numpy.typing import NDArray
 
 from tunewell.collect.findings import Finding
 from tunewell.records import Example
+from tunewell.store import short_digest
 from tunewell.text import normalise
 
 _Rows = NDArray[np.int64]
 
 _SHOWN_CHARS = 60
 _REMEDIES = {
+    "duplicate_id": "give each row an id of its own; nothing is lost, for rows are told apart by content here",
     "duplicate_question": "keep one of each: cleaning drops rows that repeat as a whole, unless `clean.skip: [duplicate]`",
     "contradiction": "keep one answer: cleaning drops every row of such a question, unless `clean.skip: [contradiction]`",
 }
@@ -28,7 +29,7 @@ class _Test(NamedTuple):
 
 
 class Repeats:
-    """Repeated questions among training rows. Memory: 24 bytes a row.
+    """Repeated questions and ids among training rows. Memory: 32 bytes a row.
 
     A question is all that precedes the last answer, so that a shared first turn of two conversations is no repeat. Questions
     and answers are known by 64 bits of their hash: among a million, two fall together with a chance of 1 in 30 million.
@@ -39,16 +40,18 @@ class Repeats:
         self._codes: dict[str, int] = {}
         self._questions = array("Q")
         self._answers = array("Q")
+        self._ids = array("Q")
         self._file_of = array("I")
         # The line in the file, or, where a row has none, minus its number among the rows.
         self._line_of = array("i")
 
-    def add(self, example: Example, where: str) -> None:
-        """Take in one training row."""
+    def add(self, example: Example, where: str, row_id: str) -> None:
+        """Take in one training row; `row_id` is the id that the file gives it, if any."""
         path = example.origin.path
         question = "\n".join(f"{message.role} {normalise(message.content)}" for message in example.prompt)
-        self._questions.append(_digest(question))
-        self._answers.append(_digest(normalise(example.answer)))
+        self._questions.append(short_digest(question))
+        self._answers.append(short_digest(normalise(example.answer)))
+        self._ids.append(short_digest(f"{path}\n{row_id}") if row_id else 0)
         self._file_of.append(self._code(path))
         self._line_of.append(_line(where, path) or -(example.origin.row or 0))
 
@@ -57,17 +60,17 @@ class Repeats:
         code = [self._code(path) for path in later._paths]
         self._questions += later._questions
         self._answers += later._answers
+        self._ids += later._ids
         self._line_of += later._line_of
         self._file_of.extend(code[file] for file in later._file_of)
 
     def findings(self) -> Iterator[Finding]:
-        """For each file a warning for questions repeated in it, one for those of other files, and one for other answers."""
+        """For each file a warning for ids repeated in it, for questions, for those of other files, and for other answers."""
+        yield from self._about_ids()
         first = _first_of_each(np.frombuffer(self._questions, np.uint64))
         again = np.flatnonzero(first != np.arange(len(first)))
         answers, files = np.frombuffer(self._answers, np.uint64), np.frombuffer(self._file_of, np.uint32)
-        by_file = again[np.argsort(files[again], kind="stable")]
-        borders = np.flatnonzero(np.diff(files[by_file])) + 1
-        for rows in np.split(by_file, borders) if len(again) else ():
+        for rows in self._by_file(again):
             here = files[first[rows]] == files[rows]
             others = np.unique(files[first[rows[~here]]])
             elsewhere = f"in {self._paths[others[0]]}" if len(others) == 1 else f"in {len(others):,} other files"
@@ -75,6 +78,20 @@ class Repeats:
             yield from self._about(rows[here], first, "duplicate_question", "a question that stands earlier in this file")
             yield from self._about(rows[~here], first, "duplicate_question", f"a question that stands {elsewhere} as well")
             yield from self._about(rows[other_answer], first, "contradiction", "another answer to a question answered before")
+
+    def _about_ids(self) -> Iterator[Finding]:
+        ids = np.frombuffer(self._ids, np.uint64)
+        first = _first_of_each(ids)
+        again = np.flatnonzero((first != np.arange(len(first))) & (ids != 0))
+        # The examples of one row, such as the instances of one instruction, share its id.
+        lines = np.frombuffer(self._line_of, np.int32)
+        for rows in self._by_file(again[lines[again] != lines[first[again]]]):
+            yield from self._about(rows, first, "duplicate_id", "an id that stands earlier in this file")
+
+    def _by_file(self, rows: _Rows) -> list[_Rows]:
+        files = np.frombuffer(self._file_of, np.uint32)
+        by_file = rows[np.argsort(files[rows], kind="stable")]
+        return np.split(by_file, np.flatnonzero(np.diff(files[by_file])) + 1) if len(rows) else []
 
     def _about(self, rows: _Rows, first: _Rows, code: str, what: str) -> Iterator[Finding]:
         """A warning about rows of one file, if there are any."""
@@ -138,10 +155,6 @@ def _first_of_each(values: NDArray[np.uint64]) -> _Rows:
 def _line(where: str, path: str) -> int:
     line = where.removeprefix(f"{path}:")
     return int(line) if line.isascii() and line.isdigit() else 0
-
-
-def _digest(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _have(count: int) -> str:

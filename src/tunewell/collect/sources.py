@@ -40,11 +40,6 @@ class Found(NamedTuple):
     left_out: list[LeftOut]
 
 
-def find_sources(paths: Sequence[str], use: Use) -> list[Source]:
-    """The files under these paths, as `look_up` finds them."""
-    return look_up(paths, use).sources
-
-
 def look_up(paths: Sequence[str], use: Use) -> Found:
     """The files under these paths, in the order of the paths, then of their names; no file twice.
 

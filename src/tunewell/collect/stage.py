@@ -125,7 +125,7 @@ class _PartReader:
 
 
 def _read(piece: Piece, layout: Layout, outputs: "_Outputs", problems: Problems, tally: Tally) -> None:
-    tally.container, tally.encoding = layout.container, layout.encoding
+    tally.container, tally.encoding = layout.container, layout.encoding_name
     is_test = piece.source.use == "test"
     for reading in readings(piece.source, layout, span=piece.span):
         tally.count(reading)

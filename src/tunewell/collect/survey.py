@@ -1,6 +1,7 @@
 """What the doctor gathers in one pass over the rows, by several workers, and what it says of single files and rows."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import nlargest
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunewell.collect.findings import Finding, Notes
-from tunewell.collect.lengths import token_counter
+from tunewell.collect.lengths import conversation_counter
 from tunewell.collect.parts import Part, Piece
 from tunewell.collect.problems import REMEDIES
 from tunewell.collect.reader import Layout, Reading, is_document, layout_of, readings
@@ -62,6 +63,7 @@ class Survey:
     notes: Notes = field(default_factory=Notes)
     repeats: Repeats = field(default_factory=Repeats)
     trained: set[str] = field(default_factory=set)
+    formats: dict[str, Counter[str]] = field(default_factory=dict)
 
     def merge(self, later: "Survey") -> None:
         """Take in what was gathered over later parts."""
@@ -71,6 +73,8 @@ class Survey:
         self.notes.merge(later.notes)
         self.repeats.merge(later.repeats)
         self.trained |= later.trained
+        for path, formats in later.formats.items():
+            self.formats.setdefault(path, Counter()).update(formats)
 
 
 class _Close(NamedTuple):
@@ -98,17 +102,19 @@ class Surveyor:
             for reading in read_piece(piece, survey.files, survey.notes):
                 record = reading.record
                 if isinstance(record, Example):
-                    self._take(record, reading.where, survey, close)
+                    self._take(record, reading, survey, close)
                 if len(close) == _COUNTED_AT_ONCE:
                     self._count(close, survey)
         self._count(close, survey)
         return survey
 
-    def _take(self, example: Example, where: str, survey: Survey, close: list[_Close]) -> None:
+    def _take(self, example: Example, reading: Reading, survey: Survey, close: list[_Close]) -> None:
+        where = reading.where
+        survey.formats.setdefault(example.origin.path, Counter())[reading.format] += 1
         facts = survey.pools[example.pool]
         facts.rows += 1
         facts.multi += example.turns == "multi"
-        survey.repeats.add(example, where)
+        survey.repeats.add(example, where, reading.row_id)
         if example.id in self.overlap.seen:
             survey.trained.add(example.id)
         if finding := self.overlap.finding(example, where):
@@ -120,7 +126,7 @@ class Surveyor:
 
     def _count(self, close: list[_Close], survey: Survey) -> None:
         if self.tokenizer:
-            counts = token_counter(self.tokenizer)([row.messages for row in close])
+            counts = conversation_counter(self.tokenizer)([row.messages for row in close])
             for row, tokens in zip(close, counts, strict=True):
                 facts = survey.pools[row.pool]
                 facts.tokens.append(tokens)

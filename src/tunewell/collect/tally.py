@@ -51,7 +51,7 @@ class Tally:
     """What one source gave."""
 
     container: str | None = None
-    encoding: str | None = None
+    encoding: str = "unknown"
     formats: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     dropped: int = 0
@@ -85,7 +85,7 @@ class Tally:
             "rows": self.formats.total(),
             "dropped": self.dropped,
             "documents": self.documents,
-            "encoding": self.encoding or "unknown",
+            "encoding": self.encoding,
             "languages": dict(sorted(self.languages.items())),
         }
 

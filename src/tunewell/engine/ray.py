@@ -39,7 +39,7 @@ class RayEngine:
         self._connect()
         data = self._ray.data
         _settle(data.DataContext.get_current())
-        rows = [{"number": number, "item": pickle.dumps(item)} for number, item in enumerate(items)]
+        rows = [{"item": pickle.dumps(item)} for item in items]
         dataset = data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             _Call(function), batch_size=1, batch_format="pyarrow"
         )
@@ -93,4 +93,4 @@ class _Call:
             except TunewellError as error:
                 result = error
             results.append(pickle.dumps(result))
-        return pa.table({"number": batch.column("number"), "result": pa.array(results, pa.large_binary())})
+        return pa.table({"result": pa.array(results, pa.large_binary())})

@@ -1,6 +1,5 @@
 """What must be known of every row to draw it, as columns of numbers: some thirty bytes a row, whatever its texts weigh."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from tunewell.engine import Engine
 from tunewell.mix.shares import POOLS, TURNS
 from tunewell.mix.tokens import count_tokens
+from tunewell.store import short_digest
 
 Names: TypeAlias = NDArray[np.uint64]
 Numbers: TypeAlias = NDArray[np.int64]
@@ -75,9 +75,7 @@ def number(name: str) -> int:
     >>> number("00000000000000ff")
     255
     """
-    if _HEX.fullmatch(name):
-        return int(name, 16)
-    return int.from_bytes(hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+    return int(name, 16) if _HEX.fullmatch(name) else short_digest(name)
 
 
 def numbers(names: Iterable[str]) -> Names:

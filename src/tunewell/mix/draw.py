@@ -1,6 +1,5 @@
 """Drawing rows by seed. A row's place in a draw hangs on its id alone, so that the order of the input does not matter."""
 
-import hashlib
 from collections.abc import Sequence
 from fractions import Fraction
 from math import floor
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunewell.mix.columns import Names, Numbers
+from tunewell.store import short_digest
 
 _STEP, _FIRST, _SECOND = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 
@@ -74,7 +74,7 @@ def _nearest(weights: Numbers, quota: Fraction) -> int:
 
 
 def _key(purpose: str, *, seed: int) -> int:
-    return int.from_bytes(hashlib.blake2b(f"{seed}\n{purpose}".encode(), digest_size=8).digest(), "big")
+    return short_digest(f"{seed}\n{purpose}")
 
 
 def _scattered(values: Names) -> Names:

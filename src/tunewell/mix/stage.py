@@ -17,11 +17,10 @@ from tunewell.mix.shares import Turn, shares_from
 from tunewell.mix.split import answerable, hold_out, without_unseen
 from tunewell.mix.tokens import count_tokens
 from tunewell.recipe import Recipe
-from tunewell.records import EXAMPLE_SCHEMA, Example, Summary, example_to_row
+from tunewell.records import EXAMPLE_SCHEMA, TEST_TASKS, Example, Summary, example_to_row
 from tunewell.store import count_rows, read_examples, shards, write_json, write_rows
 
 _SAMPLE = 1_000
-_TEST_TASKS = ("seen", "paraphrase", "unseen")
 
 
 def run(
@@ -76,7 +75,7 @@ def run(
     mixture = {
         "by": data.by,
         **audit(choice, shares, estimated_tokens(choice, counts) if samples else counted_tokens(choice)),
-        "test_rows": {task: tasks[task] for task in _TEST_TASKS},
+        "test_rows": {task: tasks[task] for task in TEST_TASKS},
         "test_left_out": given - tasks.total() if given else 0,
         "held_out_families": split.families,
         "seed": seed,

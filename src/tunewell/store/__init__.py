@@ -1,7 +1,7 @@
 """Files that survive a crash: Parquet shards, atomic writes, hashes, manifests and journals."""
 
 from tunewell.store.files import atomic_folder, atomic_write, exclusive, friendly_disk_errors, write_json
-from tunewell.store.hashing import digest, file_digest, folder_digest
+from tunewell.store.hashing import digest, file_digest, folder_digest, short_digest
 from tunewell.store.journal import Journal
 from tunewell.store.manifest import MANIFEST, Manifest
 from tunewell.store.shards import (
@@ -41,6 +41,7 @@ __all__ = [
     "read_results",
     "read_tables",
     "shards",
+    "short_digest",
     "write_json",
     "write_rows",
 ]

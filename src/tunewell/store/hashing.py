@@ -21,6 +21,11 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
+def short_digest(text: str) -> int:
+    """64 bits of the hash of a text: what a row, a family or a token is known by where millions of them must fit in memory."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
 def file_digest(path: Path) -> str:
     """32 hex digits of the hash of a file's content.
 
