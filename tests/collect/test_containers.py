@@ -244,7 +244,7 @@ def test_yaml_conversations_are_lists_of_alternating_turns() -> None:
     [
         ("- a: b\n- c: 'd", 1, 2, "bad_yaml", "not YAML: found unexpected end of stream (column 8)"),
         ("a: b: c", 0, 1, "bad_yaml", "not YAML: mapping values are not allowed in this context (column 5)"),
-        ("- " + "[" * 100_000, 0, 1, "bad_yaml", "not YAML: nested too deeply (column 66)"),
+        ("- " + "[" * 900, 0, 1, "bad_yaml", "not YAML: nested too deeply (column 66)"),
         ("- {[a]: b}", 0, 1, "bad_yaml", "not YAML: a list stands where a key is expected (column 6)"),
         ("- a: *b", 0, 1, "bad_yaml", "not YAML: nothing above is called `b` (column 6)"),
         ("- a: \0", 0, None, "nul_bytes", "holds a NUL byte (a binary file, or UTF-16 without its byte order mark)"),
@@ -259,6 +259,13 @@ def test_broken_yaml_keeps_the_rows_above_and_names_the_line(
     assert [row.problem is None for row in rows] == [True] * whole + [False]
     assert (rows[-1].row, rows[-1].line) == (whole + 1, line)
     assert rows[-1].problem == (reason, f"{detail}; nothing below can be read")
+
+
+def test_yaml_nested_without_end_is_one_problem() -> None:
+    [row] = _yaml("- " + "[" * 100_000)
+    assert row.problem is not None
+    assert row.problem.reason == "bad_yaml"
+    assert "nest" in row.problem.detail
 
 
 def test_yaml_aliases_are_not_multiplied() -> None:

@@ -79,7 +79,7 @@ def greedy_answers(
         # Given as an index: of a slice, torch would copy the whole vocabulary projection once for each row.
         last = torch.tensor([ids.shape[1] - 1], device=device)
         output = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=last
+            input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=last
         )
         chosen = output.logits[:, -1].argmax(dim=-1)
         running &= ~torch.isin(chosen, stops)
