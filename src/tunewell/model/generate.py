@@ -78,9 +78,7 @@ def greedy_answers(
     for _ in range(max_new_tokens):
         # Given as an index: of a slice, torch would copy the whole vocabulary projection once for each row.
         last = torch.tensor([ids.shape[1] - 1], device=device)
-        output = model(
-            input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=last
-        )
+        output = model(input_ids=ids, attention_mask=mask, position_ids=positions, cache=cache, use_cache=True, logits_to_keep=last)
         chosen = output.logits[:, -1].argmax(dim=-1)
         running &= ~torch.isin(chosen, stops)
         for row, token, is_running in zip(rows.tolist(), chosen.tolist(), running.tolist(), strict=True):
