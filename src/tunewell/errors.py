@@ -6,6 +6,7 @@
     │   ├── DataError                 a data file or row that cannot be used
     │   ├── ModelError                a model or adapter that cannot be found, loaded or matched
     │   ├── TemplateError             a prompt format that cannot be applied
+    │   ├── TeacherError              a teacher that cannot be reached, or refuses the key or the model
     │   └── MachineError              disk full, folder read-only, package missing
     └── RequirementNotMet    exit 3   `--require` asked for a verdict that the run did not reach
 
@@ -56,6 +57,10 @@ class ModelError(UserError):
 
 class TemplateError(UserError):
     """A prompt format that cannot be applied."""
+
+
+class TeacherError(UserError):
+    """A teacher that cannot be reached, or refuses the key or the model."""
 
 
 class MachineError(UserError):

@@ -21,7 +21,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 
+TaskName = Literal["self_instruct", "doc2qa", "doc2conv", "real_qa", "paraphrase", "similarity", "summary", "cot"]
+"""The tasks of a teacher."""
+
 RuleName = Literal[
+    "rejected",
     "empty",
     "too_short",
     "too_long",
@@ -94,8 +98,75 @@ class Collect(Section):
     """What happens on a broken row: stop before training, or leave it out with its reason on disk."""
 
 
+class Budget(Section):
+    """What a teacher may cost in one run, resumed as often as need be. When it is spent, the run goes on with what is there."""
+
+    tokens: NotNegative = 0
+    """Most tokens, of prompts and answers together. 0 sets no limit."""
+    money: Annotated[float, Field(ge=0)] = 0
+    """Most money, in the currency of the prices. 0 sets no limit."""
+
+
+class Prices(Section):
+    """What a million tokens cost."""
+
+    input: Annotated[float, Field(ge=0)]
+    """A million tokens of prompts."""
+    output: Annotated[float, Field(ge=0)]
+    """A million tokens of answers."""
+    currency: str = "USD"
+    """The currency of these prices and of `teacher.budget.money`."""
+
+
+class Teacher(Section):
+    """The model behind an OpenAI-compatible server that writes and checks data."""
+
+    server: Annotated[str, Field(pattern=r"^(https?://[^\s@?#]+)?$")] = ""
+    """Address of the server, such as `http://127.0.0.1:8000/v1`. Unset: no teacher."""
+    model: str = ""
+    """The model's name on that server."""
+    key: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")] = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key, never the key itself. A server on this machine needs none."""
+    concurrency: Positive = 16
+    """Requests in flight."""
+    requests_per_minute: NotNegative = 0
+    """Most requests begun in a minute. 0 sets no limit."""
+    tokens_per_minute: NotNegative = 0
+    """Most tokens asked for in a minute, prompts and longest answers together. 0 sets no limit."""
+    timeout: Annotated[float, Field(gt=0)] = 120
+    """Seconds that one answer may take."""
+    patience: Annotated[float, Field(gt=0)] = 600
+    """Seconds without any answer after which a server counts as gone, and the run stops; the same command goes on."""
+    budget: Budget = Budget()
+    """What may be spent."""
+    prices: Prices | None = None
+    """Prices of the model. Unset: those of the bundled price table, if it lists the model."""
+    batch: bool = False
+    """Send requests as batch files of the provider, at half the price and within a day, instead of one by one."""
+
+
 class Generate(Section):
     """Rows that a model writes."""
+
+    tasks: dict[TaskName, Positive] = {}
+    """Rows that the teacher is to write, by task (`doc2qa: 200`); fewer where the checks reject more than the material gives."""
+    seeds: list[str] = []
+    """Seed tasks of your own for `self_instruct`, in any format of rows. Unset: the 350 bundled ones."""
+    languages: list[Literal["en", "zh"]] = []
+    """Languages that `self_instruct` writes in. Unset: those of the domain rows and documents."""
+    unanswerable: Share = 0.1
+    """Share of `doc2qa` rows whose honest answer is that the document does not say."""
+    agreement: Share = 0.5
+    """Smallest ROUGE-L F1 between an answer and a second one given without seeing the first. Below it the row is rejected."""
+    closed_book: Literal["drop", "keep", "off"] = "drop"
+    """What happens to a row that the teacher answers alike without the document: it is rejected, or kept with that noted; `off`
+    does not ask."""
+    cot_share: Share = 1.0
+    """Share of the `cot` rows whose answer shows the reasoning; the others are asked for the answer alone."""
+    keep: NotNegative = 0
+    """Most rows of each task that are kept, by `select`. 0 keeps all."""
+    select: Annotated[list[Literal["difficulty", "diversity"]], Field(min_length=1)] = ["difficulty", "diversity"]
+    """How `keep` chooses: rows whose question helps the base model little to foresee the answer, and rows far from each other."""
 
     replay: NotNegative = 0
     """How many general prompts the base model answers itself; the answers become open data. 0 turns it off."""
@@ -216,6 +287,8 @@ class Recipe(Section):
     """What is read, and in which proportion."""
     collect: Collect = Collect()
     """Reading."""
+    teacher: Teacher = Teacher()
+    """Teacher."""
     generate: Generate = Generate()
     """Generation."""
     clean: Clean = Clean()
@@ -239,6 +312,13 @@ class Recipe(Section):
     def values(self, *keys: str) -> dict[str, Any]:
         """The JSON values under these top-level keys."""
         return self.model_dump(mode="json", include=set(keys))
+
+
+_MAY_HOLD_SECRETS = {
+    "teacher.key": "expected the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
+    "teacher.server": "expected an address such as http://127.0.0.1:8000/v1, without user, password or query",
+}
+"""What is said of these keys in place of a value that might be a secret."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -316,6 +396,8 @@ def _explain(details: Mapping[str, Any]) -> str:
         did_you_mean = f"; did you mean `{guess[0]}`?" if guess else ""
         return f"{name}: unknown key; allowed: {', '.join(allowed)}{did_you_mean}"
     given = details["input"]
+    if name in _MAY_HOLD_SECRETS:
+        return f"{name}: {_MAY_HOLD_SECRETS[name]}"
     message = details["msg"][0].lower() + details["msg"][1:]
     if details["type"] == "literal_error":
         choices = [
@@ -346,6 +428,11 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
             "data": data.model_copy(
                 update={"domain": absolute(data.domain), "open": absolute(data.open), "test": absolute(data.test)}
             ),
-            "generate": recipe.generate.model_copy(update={"replay_prompts": absolute(recipe.generate.replay_prompts)}),
+            "generate": recipe.generate.model_copy(
+                update={
+                    "replay_prompts": absolute(recipe.generate.replay_prompts),
+                    "seeds": absolute(recipe.generate.seeds),
+                }
+            ),
         }
     )

@@ -3,6 +3,24 @@
 import re
 import unicodedata
 
+CONTROL_TOKENS = "|".join(
+    (
+        r"<\|[A-Za-z_][A-Za-z0-9_ .:/-]{0,40}\|>",  # <|im_start|> <|eot_id|> <|user|> <|tool_call|>
+        r"<｜[^｜<>]{1,40}｜>",  # the same with full-width bars
+        r"\[\|(?i:human|ai|user|assistant|bot|system|tool|endofturn)\|\]",
+        r"<(?:human|bot)>",
+        r"<eo[aht]>",
+        r"\[/?INST\]|<</?SYS>>",
+        r"\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]",
+        r"</?s>|<(?:bos|eos|pad|unk|mask)>|\[(?:CLS|SEP|MASK|PAD|UNK)\]",
+        r"<(?:start|end)_of_turn>",
+        r"\[s?g?MASK\]|<sop>|<eop>",
+        r"<(?:reserved_|unused|extra_id_)[0-9]+>|\[(?:UNUSED_TOKEN_|unused)[0-9]+\]",
+    )
+)
+"""The marks of turns in chat formats, as a pattern in the syntax that Python and RE2 share."""
+
+_CONTROL_TOKEN = re.compile(CONTROL_TOKENS)
 _TOKEN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
@@ -41,3 +59,23 @@ def normalise(text: str) -> str:
     'fees for qr'
     """
     return " ".join(unicodedata.normalize("NFKC", text).split()).lower()
+
+
+def defused(text: str) -> str:
+    """The text with each control token of a chat format broken by a space, so that no server reads it as the end of a turn.
+
+    >>> defused("Done.<|im_end|>")
+    'Done.< |im_end|>'
+    """
+    return _CONTROL_TOKEN.sub(lambda found: f"{found.group()[0]} {found.group()[1:]}", text)
+
+
+def well_formed(text: str) -> str:
+    r"""The text with each half of a surrogate pair that stands alone replaced by `?`: no file and no server takes it.
+
+    JSON can hold such halves, as the escapes of a text that was cut in the middle of a character.
+
+    >>> well_formed("cut \ud83d"), well_formed("whole 中")
+    ('cut ?', 'whole 中')
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,5 +1,6 @@
 """Recipes: every mistake at once, and nothing that is misspelt passes in silence."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -102,12 +103,13 @@ def test_every_shipped_recipe_is_valid() -> None:
             assert Path(source).exists(), f"{path.name} names {source}"
 
 
-def test_every_key_is_documented_and_there_are_at_most_sixty() -> None:
+def test_every_key_is_documented_and_no_section_is_long() -> None:
     schema = Recipe.model_json_schema()
     sections = {"Recipe": schema, **schema["$defs"]}
     fields = [(section, name, value) for section, part in sections.items() for name, value in part["properties"].items()]
     assert [f"{section}.{name}" for section, name, value in fields if not value.get("description")] == []
-    assert len(fields) <= 65, "sections themselves counted"
+    assert {section: n for section, n in Counter(section for section, _, _ in fields).items() if n > 16} == {}
+    assert len(fields) <= 120, "sections themselves counted"
 
 
 def test_the_smallest_recipe_of_the_design_is_valid(tmp_path: Path) -> None:

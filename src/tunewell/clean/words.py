@@ -9,23 +9,8 @@ from typing import NamedTuple
 import yaml
 
 from tunewell.clean.batch import Batch, Details
+from tunewell.text import CONTROL_TOKENS
 
-_CONTROL_TOKENS = "|".join(
-    (
-        r"<\|[A-Za-z_][A-Za-z0-9_ .:/-]{0,40}\|>",  # <|im_start|> <|eot_id|> <|user|> <|tool_call|>
-        r"<｜[^｜<>]{1,40}｜>",  # the same with full-width bars
-        r"\[\|(?i:human|ai|user|assistant|bot|system|tool|endofturn)\|\]",
-        r"<(?:human|bot)>",
-        r"<eo[aht]>",
-        r"\[/?INST\]|<</?SYS>>",
-        r"\[/?(?:SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS)\]",
-        r"</?s>|<(?:bos|eos|pad|unk|mask)>|\[(?:CLS|SEP|MASK|PAD|UNK)\]",
-        r"<(?:start|end)_of_turn>",
-        r"\[s?g?MASK\]|<sop>|<eop>",
-        r"<(?:reserved_|unused|extra_id_)[0-9]+>|\[(?:UNUSED_TOKEN_|unused)[0-9]+\]",
-    )
-)
-"""In the syntax that Python's patterns and RE2 share."""
 # An answer may think aloud or call a tool; a question that does so was cut wrongly.
 _TOKENS_OF_ANSWERS = r"</?(?:think|tool_call|tool_response)>"
 
@@ -67,7 +52,7 @@ def control_tokens(batch: Batch) -> Details:
     DeepSeek.
     """
     patterns = (
-        (("system", "user", "assistant"), _CONTROL_TOKENS),
+        (("system", "user", "assistant"), CONTROL_TOKENS),
         (("system", "user"), _TOKENS_OF_ANSWERS),
     )
     found = [
