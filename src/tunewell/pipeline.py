@@ -41,14 +41,16 @@ from tunewell.store import (
 _KEY_FILE = ".key"
 # Entries of a journal carry in their file's name all that they depend on, so they outlive a change of settings.
 _KEPT = "journal"
+# What a stage spent hangs on what was in a cache, and does not change what it made.
+_ACCOUNTS = ("account.json", "README.md")
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "pyarrow", "rapidfuzz", "sacrebleu")
 
 
 class Stage(NamedTuple):
     """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
 
-    `reads` names earlier stages, `model` (the base model's folder) and `run` (the run's folder). A stage that `scales` is given
-    the engine on which its work is done.
+    `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder) and `review` (what reviewers
+    decided). A stage that `scales` is given the engine on which its work is done.
     """
 
     name: str
@@ -66,8 +68,13 @@ STAGES = (
         files=lambda recipe: data_files(recipe.data),
         scales=True,
     ),
-    Stage("generate", ("generate",), ("collect", "model"), files=lambda recipe: map(Path, recipe.generate.replay_prompts)),
-    Stage("clean", ("clean",), ("collect", "generate"), scales=True),
+    Stage(
+        "generate",
+        ("generate", "teacher", "seed"),
+        ("collect", "model"),
+        files=lambda recipe: map(Path, (*recipe.generate.replay_prompts, *recipe.generate.seeds)),
+    ),
+    Stage("clean", ("clean",), ("collect", "generate", "review"), scales=True),
     Stage("mix", ("data", "seed"), ("collect", "clean", "model"), scales=True),
     Stage("train", ("train", "template", "seed"), ("mix", "model")),
     Stage("evaluate", ("evaluate", "gate", "template", "seed"), ("mix", "train", "model")),
@@ -119,7 +126,7 @@ def run_recipe(
             for name in NAMES[NAMES.index(start) :]:
                 (stage_folder(run_dir, name) / MANIFEST).unlink(missing_ok=True)
         places = {name: stage_folder(run_dir, name) for name in NAMES}
-        places |= {"run": run_dir, "model": locate(recipe.model)}
+        places |= {"run": run_dir, "review": run_dir / "review", "model": locate(recipe.model)}
         workers = choose_engine(engine)
         outcomes = []
         for stage in STAGES[: NAMES.index(until) + 1]:
@@ -158,7 +165,7 @@ def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path], 
             key=key,
             settings=settings,
             inputs=digests,
-            outputs=folder_digest(folder, without=(_KEPT, MANIFEST)),
+            outputs=folder_digest(folder, without=(_KEPT, *_ACCOUNTS, MANIFEST)),
             counts=summary.counts,
             seconds=round(time.perf_counter() - started, 2),
             versions=versions(),
@@ -195,7 +202,7 @@ def _prepare(folder: Path, key: str) -> None:
 
 
 def _input_digest(name: str, path: Path) -> str:
-    if name == "model":
+    if name in {"model", "review"}:
         return folder_digest(path)
     if name == "run":
         return file_digest(path / "recipe.yaml")

@@ -7,7 +7,7 @@ import pytest
 from tunewell import generate
 from tunewell.bundled import asset
 from tunewell.errors import DataError
-from tunewell.generate import stage
+from tunewell.generate.replay import replay_prompts
 from tunewell.model.generate import Answer
 from tunewell.recipe import Recipe
 from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, Summary, example_to_row
@@ -24,7 +24,7 @@ def collected(tmp_path: Path) -> Path:
 
 def _run(collected: Path, model: Path, out: Path, **settings: object) -> Summary:
     recipe = Recipe.model_validate({"generate": settings})
-    return generate.run(recipe.part("generate"), {"collect": collected, "model": model}, out)
+    return generate.run(recipe.part("generate", "teacher", "seed"), {"collect": collected, "model": model}, out)
 
 
 def test_without_replay_no_model_is_loaded_and_nothing_written(collected: Path, tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_own_prompts_take_the_place_of_the_bundled_ones(collected: Path, tmp_pat
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("\ufeffName a colour.\n\nName a river.\nName a colour.\n", encoding="utf-8")
     plan = Recipe.model_validate({"generate": {"replay": 2, "replay_prompts": [str(prompts)]}}).generate
-    assert [message.content for message in stage._replay_prompts(plan, collected)] == ["Name a colour.", "Name a river."]
+    assert [message.content for message in replay_prompts(plan, collected)] == ["Name a colour.", "Name a river."]
 
 
 def test_too_few_prompts_are_an_error_with_the_number_that_is_there(collected: Path, tmp_path: Path) -> None:

@@ -1,82 +1,231 @@
-"""The stage `generate`. `replay`: the base model's own answers to general prompts become open data.
+"""The stage `generate`: rows that a teacher writes and proves, and the base model's own answers (`replay`).
 
-Trained beside the domain rows they hold the model where it was, the cheapest guard against forgetting there is: no data to
-license and no teacher to pay (self-distillation: Yang et al. 2024, arXiv 2402.13669).
+Every request's answer is in the teacher's cache before it is used, so a stage that was cut off asks nothing again.
 """
 
+import asyncio
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from tunewell.bundled import asset
 from tunewell.errors import DataError
-from tunewell.recipe import Generate, Recipe
-from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, Summary, example_to_row
-from tunewell.store import ShardWriter, digest, folder_digest, read_examples
-from tunewell.text import language
+from tunewell.generate.card import data_card
+from tunewell.generate.material import Material
+from tunewell.generate.replay import replay, replay_prompts
+from tunewell.generate.select import select
+from tunewell.generate.tasks import TASKS
+from tunewell.generate.workshop import Failed, Made, Usage, Workshop
+from tunewell.progress import progress_bar
+from tunewell.recipe import Generate, Recipe, TaskName
+from tunewell.recipe import Teacher as TeacherSettings
+from tunewell.records import (
+    DOCUMENT_SCHEMA,
+    DROPPED_SCHEMA,
+    EXAMPLE_SCHEMA,
+    Dropped,
+    Summary,
+    document_to_row,
+    dropped_to_row,
+    example_to_row,
+)
+from tunewell.store import ShardWriter, atomic_write, clear_shards, read_examples, write_json, write_rows
+from tunewell.teacher import OpenAITeacher
+
+_BATCH_WINDOW = 5_000
+_WORK_IN_FLIGHT = 4
+_SHOWN_ROWS = 2
 
 
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
-    """Write `examples/`: one row per replay prompt whose answer ended by itself. Counts `replay` and `left_out`."""
+    """Do the tasks of the recipe, one after the other, then replay.
+
+    Args:
+        settings: `recipe.part("generate", "teacher", "seed")`.
+        inputs: `collect`, with `examples/` and `documents/`; `model`, the folder of the base model.
+        out_dir: receives `examples/` (kept), `dropped/` (rejected, with the check that did it), `chunks/` (of documents),
+            `failed.jsonl` (work that got no usable answer or was skipped, with reasons), `account.json` and, where there are
+            tasks, `README.md`, a data card.
+
+    Returns:
+        Counts `replay` and `left_out` (replay prompts without a whole answer), and of all tasks `made`, `kept`, `rejected` and
+        `failed`.
+
+    Raises:
+        DataError: a task finds nothing to work on.
+        TeacherError: no teacher is named, or it cannot be used.
+    """
     plan = settings.generate
-    prompts = _replay_prompts(plan, inputs["collect"]) if plan.replay else []
-    rows = _replay(prompts, inputs["model"], plan.max_new_tokens, out_dir) if prompts else []
-    with ShardWriter(out_dir / "examples", EXAMPLE_SCHEMA) as writer:
-        for row in rows:
-            writer.write(example_to_row(row))
-    return Summary({"replay": len(rows), "left_out": len(prompts) - len(rows)})
+    material = Material(inputs["collect"], tuple(map(Path, plan.seeds)), settings.seed)
+    _require_material(plan.tasks, material)
+    prompts = replay_prompts(plan, inputs["collect"]) if plan.replay else []
+    done = asyncio.run(_do_tasks(settings, material, out_dir)) if plan.tasks else _Done()
+    own = replay(prompts, inputs["model"], plan.max_new_tokens, out_dir) if prompts else []
+    write_rows(out_dir / "examples", EXAMPLE_SCHEMA, map(example_to_row, own), name="part-replay")
+    if plan.keep and plan.tasks:
+        _select(plan, inputs["model"], out_dir, done.tallies)
+    counts = {"replay": len(own), "left_out": len(prompts) - len(own)}
+    account = _account(done, {"rows": counts["replay"], "left_out": counts["left_out"]})
+    write_json(out_dir / "account.json", account)
+    if plan.tasks:
+        _write_card(account, out_dir)
+        counts |= {name: sum(tally.counts()[name] for tally in done.tallies) for name in ("made", "kept", "rejected", "failed")}
+    return Summary(counts)
 
 
-def _replay_prompts(plan: Generate, collected: Path) -> list[Message]:
-    files = [Path(path) for path in plan.replay_prompts] or _bundled_prompts(collected)
-    lines = [line.strip() for path in files for line in _lines(path)]
-    unique = list(dict.fromkeys(line for line in lines if line))
-    if len(unique) < plan.replay:
-        where = ", ".join(str(path) for path in files)
-        hint = f"set generate.replay to {len(unique)} or less, or add files to generate.replay_prompts"
-        raise DataError(f"{plan.replay} replay prompts are asked for, {len(unique)} are there", where=where, hint=hint)
-    return [Message("user", line) for line in unique[: plan.replay]]
+@dataclass(slots=True)
+class _Tally:
+    """What became of one task: rows kept by language and rejected by reason, work failed and skipped by reason, requests."""
+
+    task: TaskName
+    asked: int
+    kept: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
+    usage: Usage = field(default_factory=Usage)
+
+    def count(self, made: Made) -> None:
+        if made.reason:
+            self.rejected[made.reason] += 1
+        else:
+            self.kept[made.example.language] += 1
+
+    def counts(self) -> dict[str, int]:
+        kept, rejected = self.kept.total(), self.rejected.total()
+        return {"made": kept + rejected, "kept": kept, "rejected": rejected, "failed": self.failed.total()}
+
+    def as_json(self) -> dict[str, Any]:
+        usage = self.usage
+        return {
+            "task": self.task,
+            "asked": self.asked,
+            "made": self.counts()["made"],
+            "kept": self.kept.total(),
+            "rejected": dict(self.rejected),
+            "failed": dict(self.failed),
+            "skipped": dict(self.skipped),
+            "languages": dict(self.kept),
+            "requests": usage.requests,
+            "cached": usage.cached,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "cost": usage.cost,
+        }
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        hint = "generate.replay_prompts names text files in UTF-8 with one prompt a line"
-        raise DataError(f"cannot be read: {error}", where=str(path), hint=hint) from error
+class _Done(NamedTuple):
+    tallies: Sequence[_Tally] = ()
+    teacher: Mapping[str, str] | None = None
+    currency: str = ""
+    is_out_of_budget: bool = False
 
 
-def _bundled_prompts(collected: Path) -> list[Path]:
-    """The bundled prompts in the languages of the domain rows."""
-    languages = Counter(example.language for example in read_examples(collected / "examples") if example.pool == "domain")
-    return [asset("replay", f"{code}.txt") for code, _ in languages.most_common() if code in {"en", "zh"}]
+def _require_material(tasks: Mapping[TaskName, int], material: Material) -> None:
+    """Raise `DataError` for a task that has nothing to work on, before anything is paid for."""
+    needs: dict[str, Callable[[], bool]] = {"documents": material.has_documents, "rows": material.has_rows}
+    for task in tasks:
+        need = TASKS[task].needs
+        if need and not needs[need]():
+            hint = f"name some under data.domain, or take {task} out of generate.tasks"
+            raise DataError(f"{task} works on {need} of the domain, and data.domain holds none", where="generate.tasks", hint=hint)
 
 
-def _replay(prompts: Sequence[Message], base: Path, max_new_tokens: int, out_dir: Path) -> list[Example]:
-    from tunewell.model.attention import enable_packed_attention
-    from tunewell.model.generate import Decoding, answer_all
-    from tunewell.model.load import load_base, load_tokenizer, number_format
-    from tunewell.template import ChatFormat
+async def _do_tasks(settings: Recipe, material: Material, out_dir: Path) -> _Done:
+    plan, options = settings.generate, settings.teacher
+    for name in ("examples", "dropped"):
+        clear_shards(out_dir / name)
+    tallies: list[_Tally] = []
+    problems: list[Failed] = []
+    is_out_of_budget = False
+    async with OpenAITeacher(options, purse=str(out_dir.parent.resolve())) as teacher:
+        for task, rows in plan.tasks.items():
+            workshop = Workshop(teacher, window=_window(options), is_out_of_budget=is_out_of_budget)
+            tallies.append(await _do_task(task, rows, material, workshop, plan=plan, out_dir=out_dir))
+            problems += [*workshop.failed, *workshop.skipped]
+            is_out_of_budget = workshop.is_out_of_budget
+        named = {"model": teacher.name, "server": teacher.server}
+        currency = teacher.price.currency if teacher.price else ""
+    if any(TASKS[task].needs == "documents" for task in plan.tasks):
+        write_rows(out_dir / "chunks", DOCUMENT_SCHEMA, map(document_to_row, material.chunks()))
+    _write_problems(problems, out_dir / "failed.jsonl")
+    return _Done(tallies, named, currency, is_out_of_budget)
 
-    chat = ChatFormat(load_tokenizer(base))
-    model = load_base(base, number_format().dtype)
-    enable_packed_attention(model)
-    decoding = Decoding(batch=48, stop_ids=chat.stop_ids, max_new_tokens=max_new_tokens)
-    identity = digest([folder_digest(base), str(model.dtype), chat.hash, max_new_tokens])
-    answers = answer_all(
-        model,
-        {digest(prompt.content): chat.prompt_ids((prompt,)) for prompt in prompts},
-        decoding,
-        journal=out_dir / "journal" / f"replay-{identity}.jsonl",
-        title="replay",
-    )
-    rows = []
-    for number, prompt in enumerate(prompts, start=1):
-        answer = answers[digest(prompt.content)]
-        text = chat.decode(answer.ids).strip()
-        if text and not answer.cut:
-            messages = (prompt, Message("assistant", text))
-            rows.append(
-                Example(messages, "open", Origin("replay", number), task="replay", language=language(prompt.content + text))
-            )
-    return rows
+
+async def _do_task(task: TaskName, rows: int, material: Material, workshop: Workshop, *, plan: Generate, out_dir: Path) -> _Tally:
+    tally = _Tally(task, rows, usage=workshop.usage)
+    produce = TASKS[task].bind(plan)
+    with (
+        ShardWriter(out_dir / "examples", EXAMPLE_SCHEMA, name=f"part-{task}") as kept,
+        ShardWriter(out_dir / "dropped", DROPPED_SCHEMA, name=f"part-{task}") as rejected,
+        progress_bar(task, total=rows) as bar,
+    ):
+        async for made in produce(material, rows, workshop):
+            example = replace(made.example, evidence={**made.example.evidence, **made.session.evidence()})
+            tally.count(made)
+            if made.reason:
+                rejected.write(dropped_to_row(Dropped(example, made.reason, made.detail)))
+            else:
+                kept.write(example_to_row(example))
+            bar.progress.update(bar.task, completed=tally.kept.total(), note=_note(tally))
+    tally.failed.update(failure.reason for failure in workshop.failed)
+    tally.skipped.update(skipped.reason for skipped in workshop.skipped)
+    return tally
+
+
+def _window(options: TeacherSettings) -> int:
+    """How many pieces of work are done at once: enough to keep all requests in flight while some wait for each other."""
+    return _BATCH_WINDOW if options.batch else _WORK_IN_FLIGHT * options.concurrency
+
+
+def _note(tally: _Tally) -> str:
+    usage = tally.usage
+    cost = "" if not usage.cost else f", {usage.cost:.4f} spent"
+    return f"{tally.rejected.total():,} rejected, {usage.requests:,} requests{cost}"
+
+
+def _write_problems(problems: Iterable[Failed], path: Path) -> None:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as lines:
+        for problem in problems:
+            lines.write(json.dumps(problem._asdict(), ensure_ascii=False) + "\n")
+
+
+def _select(plan: Generate, model: Path, out_dir: Path, tallies: Sequence[_Tally]) -> None:
+    """Keep at most `generate.keep` rows of each task; what is not chosen moves to the rejected ones."""
+    names = set(plan.tasks)
+    rows = [row for row in read_examples(out_dir / "examples") if row.task in names]
+    selection = select(rows, plan.keep, plan.select, model=model, out_dir=out_dir)
+    for tally in tallies:
+        kept = [row for row in selection.kept if row.task == tally.task]
+        left = [dropped for dropped in selection.left if dropped.example.task == tally.task]
+        write_rows(out_dir / "examples", EXAMPLE_SCHEMA, map(example_to_row, kept), name=f"part-{tally.task}")
+        write_rows(out_dir / "dropped", DROPPED_SCHEMA, map(dropped_to_row, left), name=f"part-{tally.task}-not-selected")
+        tally.kept = Counter(row.language for row in kept)
+        tally.rejected.update(dropped.reason for dropped in left)
+
+
+def _account(done: _Done, replayed: Mapping[str, int]) -> dict[str, Any]:
+    costs = [tally.usage.cost for tally in done.tallies]
+    return {
+        "tasks": [tally.as_json() for tally in done.tallies],
+        "teacher": done.teacher,
+        "currency": done.currency,
+        "cost": None if None in costs else sum(cost or 0.0 for cost in costs),
+        "replay": replayed,
+        "budget_reached": done.is_out_of_budget,
+    }
+
+
+def _write_card(account: Mapping[str, Any], out_dir: Path) -> None:
+    """Write the data card, in Chinese where most rows are."""
+    languages: Counter[str] = Counter()
+    for task in account["tasks"]:
+        languages.update(task["languages"])
+    shown = list(islice(read_examples(out_dir / "examples"), _SHOWN_ROWS))
+    language = "zh" if languages["zh"] > languages.total() / 2 else "en"
+    text = data_card(account, title=out_dir.parent.name, language=language, examples=shown)
+    with atomic_write(out_dir / "README.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
