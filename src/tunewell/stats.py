@@ -15,13 +15,14 @@ not prove that there are none), `paired_shares` never does so.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 from tunewell.errors import DataError
 
@@ -128,6 +129,57 @@ def paired_bootstrap(
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() if known else (None, None)
     error = float(draws.std(ddof=1)) if known else None
     return Comparison(values[0], values[1], Estimate(difference, low, high, error, len(first), count))
+
+
+def exact_share(hits: int, n: int, *, confidence: float = 0.95) -> Estimate:
+    """A share of independent items with the exact interval of Clopper and Pearson, which never covers less than it says.
+
+    Source: Clopper and Pearson 1934, "The use of confidence or fiducial limits illustrated in the case of the binomial",
+    Biometrika 26(4). Known problem: it is wider than it need be, more so for items drawn without replacement from few.
+
+    >>> estimate = exact_share(0, 100)
+    >>> estimate.low, round(estimate.high, 4)
+    (0.0, 0.0362)
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} of {n} items is no share")
+    if n == 0:
+        return Estimate(None, None, None, None, 0, 0)
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
+    share = hits / n
+    return Estimate(share, low, high, math.sqrt(share * (1 - share) / n), n, n)
+
+
+def kappa(first: Sequence[Hashable], second: Sequence[Hashable], *, confidence: float = 0.95) -> Estimate:
+    """Cohen's κ, the agreement of two raters beyond chance, with an interval.
+
+    κ = (a − c) / (1 − c) for the share a of items on which both agree and the share c that chance would give. The interval is that
+    of Cohen, who holds c as it was observed, with the exact interval of a in place of the normal one. No value where c is 1: both
+    gave one and the same label to all items. Raises ValueError when the lengths differ.
+
+    Source: Cohen 1960, "A coefficient of agreement for nominal scales", EPMS 20(1). Known problem: the interval is wider than it
+    need be. The large-sample one of Fleiss, Cohen and Everitt 1969 is not used: in simulations of 20 items, most of them of one
+    label, it held the true value in 44 to 85 % of cases, and it has no width where both agree on all.
+
+    >>> estimate = kappa(["a", "a", "b", "b"], ["a", "a", "b", "a"])
+    >>> estimate.value, estimate.n
+    (0.5, 4)
+    """
+    if len(first) != len(second):
+        raise ValueError(f"both raters must judge the same items: {len(first)} and {len(second)}")
+    n = len(first)
+    agreed = exact_share(sum(one == other for one, other in zip(first, second, strict=True)), n, confidence=confidence)
+    labels, others = Counter(first), Counter(second)
+    # In whole numbers, so that a chance of 1 is found for certain.
+    by_chance = sum(count * others[label] for label, count in labels.items())
+    if by_chance == n * n or agreed.value is None or agreed.low is None or agreed.high is None:
+        return Estimate(None, None, None, None, n, n)
+    chance = by_chance / (n * n)
+    value, low, high = ((share - chance) / (1 - chance) for share in (agreed.value, agreed.low, agreed.high))
+    error = None if agreed.standard_error is None else agreed.standard_error / (1 - chance)
+    return Estimate(value, max(low, -1.0), high, error, n, n)
 
 
 def smallest_difference(estimate: Estimate, *, confidence: float = 0.95, power: float = 0.8) -> float | None:

@@ -4,7 +4,7 @@ A value that the answers of several conversations give, and that no user writes,
 for reports, the account to pay into. The recipe may name more (`clean.contacts`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,26 +14,30 @@ from tunewell.clean.batch import Batch
 from tunewell.clean.examine import Shard
 from tunewell.clean.identifiers import FIRST_LOOK, bare, identifiers
 from tunewell.clean.keys import Keys, text_keys
+from tunewell.clean.reviewed import mend
 from tunewell.engine import Engine
-from tunewell.store import read_tables
+from tunewell.store import Judgement, read_tables
 
 LEAST_CONVERSATIONS = 3
 """How many conversations must give a value for it to be the team's own."""
 
 
-def own_contacts(shards: Sequence[Shard], named: Sequence[str], engine: Engine) -> list[str]:
-    """The values that are named, and those that answers give often enough and no user writes, in the form of `identifiers.bare`."""
-    return sorted({*map(bare, named), *_given_often(shards, engine)})
+def own_contacts(shards: Sequence[Shard], named: Sequence[str], mended: Mapping[str, Judgement], engine: Engine) -> list[str]:
+    """The values that are named, and those that answers give often enough and no user writes, in the form of `identifiers.bare`.
+
+    Rows in `mended` count with their mended text.
+    """
+    return sorted({*map(bare, named), *_given_often(shards, mended, engine)})
 
 
-def _given_often(shards: Sequence[Shard], engine: Engine) -> set[str]:
-    parts = list(engine.map(_uses, shards, name="contacts"))
+def _given_often(shards: Sequence[Shard], mended: Mapping[str, Judgement], engine: Engine) -> set[str]:
+    parts = list(engine.map(_Using(mended), shards, name="contacts"))
     values, conversations = np.unique(np.concatenate([part.given for part in parts]), return_counts=True)
     written = np.concatenate([part.written for part in parts])
     own = values[(conversations >= LEAST_CONVERSATIONS) & ~np.isin(values, written)]
     if not len(own):
         return set()
-    return set().union(*engine.map(_Named(own), shards, name="contacts"))
+    return set().union(*engine.map(_Named(own, mended), shards, name="contacts"))
 
 
 class _Uses(NamedTuple):
@@ -48,11 +52,17 @@ class _Use(NamedTuple):
     value: str
 
 
-def _uses(shard: Shard) -> _Uses:
-    batches = [Batch(table) for table in read_tables(shard.path)]
-    given = [use.value for batch in batches for use in set(_found(batch, "assistant"))]
-    written = {use.value for batch in batches for use in _found(batch, "user")}
-    return _Uses(text_keys(given), text_keys(sorted(written)))
+@dataclass(frozen=True, slots=True)
+class _Using:
+    """What the rows of a shard use."""
+
+    mended: Mapping[str, Judgement]
+
+    def __call__(self, shard: Shard) -> _Uses:
+        batches = list(_batches(shard, self.mended))
+        given = [use.value for batch in batches for use in set(_found(batch, "assistant"))]
+        written = {use.value for batch in batches for use in _found(batch, "user")}
+        return _Uses(text_keys(given), text_keys(sorted(written)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +70,15 @@ class _Named:
     """The values of a shard that have one of the keys."""
 
     keys: Keys
+    mended: Mapping[str, Judgement]
 
     def __call__(self, shard: Shard) -> set[str]:
-        batches = map(Batch, read_tables(shard.path))
-        values = sorted({use.value for batch in batches for use in _found(batch, "assistant")})
+        values = sorted({use.value for batch in _batches(shard, self.mended) for use in _found(batch, "assistant")})
         return {value for value, is_own in zip(values, np.isin(text_keys(values), self.keys), strict=True) if is_own}
+
+
+def _batches(shard: Shard, mended: Mapping[str, Judgement]) -> Iterator[Batch]:
+    return (Batch(mend(table, mended).table) for table in read_tables(shard.path))
 
 
 def _found(batch: Batch, role: str) -> Iterator[_Use]:

@@ -1,7 +1,7 @@
 """The first pass over a shard: which rows its own rules let live, and what the rules that compare rows must know of each."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tunewell.clean.batch import Batch
@@ -18,9 +19,10 @@ from tunewell.clean.keys import Keys, RowKeys, row_keys, text_keys
 from tunewell.clean.near_duplicates import POSITIONS, signatures
 from tunewell.clean.novelty import Encoded, encode
 from tunewell.clean.personal import Masked, mask
+from tunewell.clean.reviewed import Mended, mend
 from tunewell.clean.rules import Rule, first_reasons
 from tunewell.records import Pool
-from tunewell.store import atomic_write, read_examples, read_tables
+from tunewell.store import Judgement, atomic_write, read_examples, read_tables
 
 _SIGNATURES = ".signatures"
 POOLS: tuple[Pool, ...] = ("domain", "open")
@@ -73,12 +75,20 @@ class HeldOut(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """What happens to a row before anything looks at it: personal data is masked, but for `contacts` (None: it is not)."""
+    """What happens to a row before a rule looks at it.
 
+    First it takes its mended text, if it is in `reviewed`. Then personal data is masked, but for `contacts` (None: it is not).
+    """
+
+    reviewed: Mapping[str, Judgement]
     contacts: Sequence[str] | None
 
-    def __call__(self, batch: Batch) -> Masked:
-        """The rows as the rules see them."""
+    def mended(self, table: pa.Table) -> Mended:
+        """The rows as reviewers left them."""
+        return mend(table, self.reviewed)
+
+    def masked(self, batch: Batch) -> Masked:
+        """The mended rows as the rules see them."""
         return Masked(batch.table, {}) if self.contacts is None else mask(batch, contacts=self.contacts)
 
 
@@ -103,10 +113,10 @@ class Examiner:
         hits: list[Hits] = []
         signed: list[npt.NDArray[np.uint32]] = []
         for table in read_tables(shard.path):
-            batch = Batch(table)
+            batch = Batch(self.prepare.mended(table).table)
             if self.test:
                 hits.append(_test_index(self.test).hits(batch))
-            batch = Batch(self.prepare(batch).table)
+            batch = Batch(self.prepare.masked(batch).table)
             columns.append(_columns(batch, self.rules))
             questions += batch.questions if self.compares_questions else []
             if self.signatures:

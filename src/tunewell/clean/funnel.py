@@ -17,18 +17,20 @@ class Source(NamedTuple):
     pool: str
 
 
-def funnel(tallies: Tallies, rules: Sequence[str], masked: Mapping[str, int]) -> dict[str, Any]:
-    """The funnel as JSON values: `rows_in`, `kept`, `rules` in order of application, zeros included, `sources`, `masked`.
+def funnel(tallies: Tallies, rules: Sequence[str], masked: Mapping[str, int], mended: int) -> dict[str, Any]:
+    """The funnel as JSON values: `rows_in`, `kept`, `rules` in order of application, zeros included, `sources`, `masked`, `mended`.
 
-    `masked` counts the pieces of personal data of each kind that words stand for now.
+    `masked` counts the pieces of personal data of each kind that words stand for now, `mended` the rows that have the text of a
+    reviewer, whether a later rule dropped them or not.
 
-    >>> funnel({Source("a.csv", "domain"): Counter(kept=2, empty=1)}, ["empty", "too_long"], {})["rules"]
+    >>> funnel({Source("a.csv", "domain"): Counter(kept=2, empty=1)}, ["empty", "too_long"], {}, 0)["rules"]
     [{'rule': 'empty', 'dropped': 1}, {'rule': 'too_long', 'dropped': 0}]
     """
     total = sum(tallies.values(), Counter())
     return {
         "rows_in": total.total(),
         "kept": total[KEPT],
+        "mended": mended,
         "masked": dict(sorted(masked.items())),
         "rules": [{"rule": rule, "dropped": total[rule]} for rule in rules],
         "sources": [

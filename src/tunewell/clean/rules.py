@@ -7,7 +7,7 @@ texts at once and reads only those that the first look points out.
 
 import re
 import typing
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from tunewell.clean.batch import Batch, Details
 from tunewell.clean.noise import noise
 from tunewell.clean.personal import personal
+from tunewell.clean.reviewed import rejected
 from tunewell.clean.words import blacklist, control_tokens
 from tunewell.recipe import Clean, RuleName
 from tunewell.text import normalise
@@ -44,13 +45,17 @@ class Verdict(NamedTuple):
     detail: str
 
 
-def own_rules(clean: Clean, contacts: Sequence[str] = ()) -> tuple[Rule, ...]:
+_NONE: Mapping[str, str] = {}
+
+
+def own_rules(clean: Clean, contacts: Sequence[str] = (), rejections: Mapping[str, str] = _NONE) -> tuple[Rule, ...]:
     """The rules of this module in their order, with their settings, less those that `clean.skip` turns off.
 
-    `contacts` are the values that are not personal. `personal` is among the rules where it drops rows; where it masks, see
-    `personal.mask`.
+    `contacts` are the values that are not personal, `rejections` what reviewers said of the rows they rejected. `personal` is
+    among the rules where it drops rows; where it masks, see `personal.mask`.
     """
     rules = [
+        Rule("rejected", partial(rejected, details=rejections)),
         Rule("empty", empty),
         Rule("too_short", partial(too_short, min_chars=clean.min_chars)),
         Rule("too_long", partial(too_long, max_chars=clean.max_chars)),

@@ -36,10 +36,11 @@ class Judged(NamedTuple):
 
 
 class Sorted(NamedTuple):
-    """Rows kept and dropped of each source, and the values masked by kind."""
+    """Rows kept and dropped of each source, the values masked by kind, and how many rows a reviewer mended."""
 
     tallies: dict[Source, Counter[str]]
     masked: Counter[str]
+    mended: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,24 @@ class Sorter:
     def __call__(self, judged: Judged) -> Sorted:
         """Sort one shard."""
         name = judged.shard.name
-        result = Sorted({}, Counter())
-        start = 0
+        tallies: dict[Source, Counter[str]] = {}
+        masked: Counter[str] = Counter()
+        start = changed = 0
         with (
             ShardWriter(self.out_dir / "examples", EXAMPLE_SCHEMA, name=name, may_be_empty=True) as kept,
             ShardWriter(self.out_dir / "dropped", DROPPED_SCHEMA, name=name, may_be_empty=True) as dropped,
         ):
             for table in read_tables(judged.shard.path):
-                prepared = self.prepare(Batch(table))
+                mended = self.prepare.mended(table)
+                prepared = self.prepare.masked(Batch(mended.table))
                 batch = Batch(prepared.table)
                 verdicts = self._verdicts(batch, judged, start)
                 _write(batch.table, verdicts, kept, dropped)
-                _count(batch, verdicts, result.tallies)
-                result.masked.update(prepared.counts)
+                _count(batch, verdicts, tallies)
+                masked.update(prepared.counts)
+                changed += mended.rows
                 start += batch.rows
-        return result
+        return Sorted(tallies, masked, changed)
 
     def _verdicts(self, batch: Batch, judged: Judged, start: int) -> list[Verdict | None]:
         verdicts = first_reasons(batch, self.rules)

@@ -24,6 +24,7 @@ from tunewell.clean.funnel import KEPT, Source, funnel
 from tunewell.clean.keys import text_keys
 from tunewell.clean.near_duplicates import near_duplicates
 from tunewell.clean.novelty import Encoded, novel_rows
+from tunewell.clean.reviewed import Reviews, read_reviews
 from tunewell.clean.rules import RULES, own_rules
 from tunewell.clean.sort import Judged, Sorter
 from tunewell.engine import LOCAL, Engine
@@ -39,7 +40,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
 
     Args:
         settings: The part `clean` of a recipe.
-        inputs: `collect`, a folder with `examples/` and perhaps `test/`; perhaps `generate`, a folder with `examples/`.
+        inputs: `collect`, a folder with `examples/` and perhaps `test/`; perhaps `generate`, a folder with `examples/`; perhaps
+            `review`, the folder of what reviewers decided, which may be absent.
         out_dir: Receives `examples/` (kept), `dropped/` (with reason and detail) and `funnel.json`.
         engine: Where the shards are read; in processes of this machine unless given.
 
@@ -47,12 +49,13 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
         Counts of rows `kept`, `dropped`, and `dropped_<reason>` for each rule.
 
     Raises:
-        DataError: `collect` holds no shards.
+        DataError: `collect` holds no shards, or a decision cannot be read.
     """
     clean = settings.clean
     work = _shards(inputs)
-    contacts = own_contacts(work, clean.contacts, engine) if _applies("personal", clean) else []
-    rules, prepare = own_rules(clean, contacts), _preparation(clean, contacts)
+    reviews = read_reviews(inputs.get("review"))
+    contacts = own_contacts(work, clean.contacts, reviews.mended, engine) if _applies("personal", clean) else []
+    rules, prepare = own_rules(clean, contacts, reviews.rejected), _preparation(clean, reviews, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
             rules=rules,
@@ -101,8 +104,8 @@ def _applies(name: RuleName, clean: Clean) -> bool:
     return name not in clean.skip and not is_off.get(name, False)
 
 
-def _preparation(clean: Clean, contacts: Sequence[str]) -> Preparation:
-    return Preparation(contacts if clean.personal == "mask" and _applies("personal", clean) else None)
+def _preparation(clean: Clean, reviews: Reviews, contacts: Sequence[str]) -> Preparation:
+    return Preparation(reviews.mended, contacts if clean.personal == "mask" and _applies("personal", clean) else None)
 
 
 def _comparing_rules(
@@ -150,13 +153,15 @@ def _sort(sorter: Sorter, judged: Sequence[Judged], contacts: Sequence[str], eng
         clear_shards(out_dir / name)
     tallies: dict[Source, Counter[str]] = {}
     masked: Counter[str] = Counter()
+    mended = 0
     for result in engine.map(sorter, judged, name="clean 2/2"):
         masked.update(result.masked)
+        mended += result.mended
         for source, counts in result.tallies.items():
             tallies.setdefault(source, Counter()).update(counts)
     for name, schema in _SCHEMAS.items():
         finish_shards(out_dir / name, schema)
-    account = {**funnel(tallies, RULES, masked), "contacts": list(contacts)}
+    account = {**funnel(tallies, RULES, masked, mended), "contacts": list(contacts)}
     write_json(out_dir / "funnel.json", account)
     dropped = {f"dropped_{rule['rule']}": rule["dropped"] for rule in account["rules"]}
     return Summary({KEPT: account["kept"], "dropped": sum(dropped.values()), **dropped})

@@ -1,0 +1,16 @@
+"""Supervision: a page on this machine on which a person accepts, mends or rejects generated rows."""
+
+from tunewell.review.figures import Agreement, ErrorRate, agreement, error_rate
+from tunewell.review.server import Places, Sample, review, state_of_review, summary_of_review
+
+__all__ = [
+    "Agreement",
+    "ErrorRate",
+    "Places",
+    "Sample",
+    "agreement",
+    "error_rate",
+    "review",
+    "state_of_review",
+    "summary_of_review",
+]
