@@ -115,10 +115,36 @@ def data_stages() -> list[Row]:
     return rows
 
 
+def teacher() -> list[Row]:
+    """Requests per second and processor time of the teacher's client, and the time of a run that finds everything in the cache."""
+    ours, peer, cached = (_run(sys.executable, "-m", "bench.teacher", side) for side in ("ours", "peer", "cached"))
+    name = "Teacher's client against AsyncOpenAI behind a semaphore"
+    note = (
+        f"{ours['requests']:,} requests, 64 in flight, answered by a server on this machine after 200 ms: of the 320/s that there "
+        f"can be, ours makes {ours['share_of_ideal']:.1%}, the peer {peer['share_of_ideal']:.1%}; ours has each answer on disk "
+        "before it is returned"
+    )
+    processor = "processor time of the client's process for a request, of the same runs"
+    one, other = (round(side["cpu_microseconds"]) for side in (ours, peer))
+    return [
+        _row(name, ours, peer, "per_second", "requests/s", note),
+        Row(f"{name}: processor time", one, other, round(other / one, 2), "µs", processor),
+        Row(
+            f"{cached['requests']:,} cached requests",
+            round(cached["seconds"], 1),
+            None,
+            None,
+            "seconds",
+            "asked with a cache opened anew",
+        ),
+    ]
+
+
 BENCHMARKS: Mapping[str, Callable[[], Row | list[Row]]] = {
     "novelty": novelty,
     "cleaning": cleaning,
     "data_stages": data_stages,
+    "teacher": teacher,
     "training": training,
 }
 
@@ -149,7 +175,7 @@ def main() -> None:
     lines.append(
         "Commands: `make bench` runs all and writes this page; `python -m bench NAME…` runs some of "
         f"{', '.join(f'`{name}`' for name in BENCHMARKS)} and keeps the other rows. What each side does stands in "
-        "`bench/novelty.py`, `cleaning.py`, `scale.py` and `training.py`, which can be called alone, for example "
+        "`bench/novelty.py`, `cleaning.py`, `scale.py`, `teacher.py` and `training.py`, which can be called alone, for example "
         "`python bench/scale.py write rows.jsonl 1000000; python bench/scale.py run rows.jsonl`."
     )
     page = "\n\n".join(lines) + "\n"

@@ -75,6 +75,7 @@ def build_run(folder: Path, *, without: Collection[str] = ()) -> dict[str, Path]
     results = [result for result in _results() if result.probe not in without]
     _write_run(folder)
     _write_data(inputs)
+    _write_generated(inputs["generate"])
     _write_training(inputs["train"])
     write_rows(inputs["evaluate"] / "results", RESULT_SCHEMA, map(result_to_row, results))
     write_json(inputs["evaluate"] / "metrics.json", _metrics(results))
@@ -112,10 +113,12 @@ def _write_data(inputs: Mapping[str, Path]) -> None:
         ],
         "sources": [
             _source(
-                "/data/support/qa.jsonl", "domain", 300, blacklist=2, control_tokens=1, contamination=12, duplicate=9, novelty=18
+                "/data/support/qa.jsonl", "domain", 252, blacklist=2, control_tokens=1, contamination=12, duplicate=9, novelty=18
             ),
             _source(f"/data/general/{ATTACK}.json", "open", 112, blacklist=7, duplicate=11, contradiction=4),
             _source("replay", "open", 40),
+            _source("doc2qa", "domain", 40),
+            _source("paraphrase", "domain", 8),
         ],
         "masked": {"bank_card": 1, "email": 0, "phone": 14},
     }
@@ -127,7 +130,9 @@ def _write_data(inputs: Mapping[str, Path]) -> None:
         ],
         "sources": [
             {"source": f"/data/general/{ATTACK}.json", "available": 90, "capped_out": 6, "used": 56},
-            {"source": "/data/support/qa.jsonl", "available": 258, "capped_out": 0, "used": 238},
+            {"source": "/data/support/qa.jsonl", "available": 210, "capped_out": 0, "used": 190},
+            {"source": "doc2qa", "available": 40, "capped_out": 0, "used": 40},
+            {"source": "paraphrase", "available": 8, "capped_out": 0, "used": 8},
             {"source": "replay", "available": 40, "capped_out": 0, "used": 24},
         ],
         "turns": [
@@ -153,6 +158,56 @@ def _write_data(inputs: Mapping[str, Path]) -> None:
         _dropped("When will I get money from the sales of yesterday?", "Next day.", "novelty", "0.83 with support/qa.jsonl:7"),
     ]
     write_rows(inputs["clean"] / "dropped", DROPPED_SCHEMA, map(dropped_to_row, rows))
+
+
+def _write_generated(folder: Path) -> None:
+    tasks = [
+        {
+            "task": "doc2qa",
+            "asked": 40,
+            "made": 55,
+            "kept": 40,
+            "rejected": {"known_without_document": 4, "quote_not_found": 9, "surplus": 2},
+            "failed": {"cut": 3},
+            "skipped": {"no_questions": 5},
+            "languages": {"en": 30, "zh": 10},
+            "requests": 320,
+            "cached": 20,
+            "prompt_tokens": 210_000,
+            "completion_tokens": 30_500,
+            "cost": 0.1234,
+        },
+        {
+            "task": "paraphrase",
+            "asked": 20,
+            "made": 14,
+            "kept": 8,
+            "rejected": {"meaning_changed": 5, "too_alike": 1},
+            "failed": {"budget": 6},
+            "skipped": {},
+            "languages": {"en": 8},
+            "requests": 1_300,
+            "cached": 0,
+            "prompt_tokens": 9_000,
+            "completion_tokens": 1_200,
+            "cost": 0.0041,
+        },
+    ]
+    account = {
+        "tasks": tasks,
+        "teacher": {"model": f"sage {ATTACK}", "server": "http://127.0.0.1:8000/v1"},
+        "currency": "USD",
+        "cost": 0.1275,
+        "replay": {"rows": 40, "left_out": 8},
+        "budget_reached": True,
+    }
+    write_json(folder / "account.json", account)
+    rows = [
+        _dropped("When is a refund on the card?", f"At once. {ATTACK}", "quote_not_found", "not in the chunk: it is at once"),
+        _dropped("What is a QR code?", "A square pattern.", "known_without_document", "the same without the text"),
+        _dropped("What is a QR code for?", "For paying.", "known_without_document", "the same without the text"),
+    ]
+    write_rows(folder / "dropped", DROPPED_SCHEMA, map(dropped_to_row, rows))
 
 
 def _source(path: str, pool: str, rows: int, **dropped: int) -> dict[str, Any]:
@@ -366,8 +421,8 @@ def _metric(name: str, slice_name: str, better: str) -> dict[str, Any]:
 
 def _write_manifests(inputs: Mapping[str, Path]) -> None:
     counts: dict[str, dict[str, int]] = {
-        "collect": {"rows": 412, "dropped": 1},
-        "generate": {"replay": 40, "left_out": 8},
+        "collect": {"rows": 364, "dropped": 1},
+        "generate": {"replay": 40, "left_out": 8, "made": 69, "kept": 48, "rejected": 21, "failed": 9},
         "clean": {"kept": 388, "dropped": 64},
         "mix": {"train": 320, "test": 180},
         "train": {"steps": 144},
@@ -375,7 +430,7 @@ def _write_manifests(inputs: Mapping[str, Path]) -> None:
         "gate": {"claims": 7},
     }
     sources = [
-        {"path": "/data/support/qa.jsonl", "pool": "domain", "format": "messages", "rows": 300, "dropped": 1, "documents": 0},
+        {"path": "/data/support/qa.jsonl", "pool": "domain", "format": "messages", "rows": 252, "dropped": 1, "documents": 0},
         {"path": f"/data/general/{ATTACK}.json", "pool": "open", "format": "alpaca", "rows": 112, "dropped": 0, "documents": 0},
         {"path": "/data/support/pages/refunds.md", "pool": "domain", "format": "markdown", "rows": 0, "dropped": 0, "documents": 9},
     ]
@@ -391,5 +446,5 @@ def _write_manifests(inputs: Mapping[str, Path]) -> None:
             versions={"python": "3.11.9", "torch": "2.13.0", "transformers": "5.1.0"},
             seed=SEED,
             peak_rss_bytes=(number * 300 + 200) << 20,
-            details={"formats": {"messages": 300, "alpaca": 112}, "sources": sources} if stage == "collect" else {},
+            details={"formats": {"messages": 252, "alpaca": 112}, "sources": sources} if stage == "collect" else {},
         ).write(inputs[stage])

@@ -19,6 +19,7 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 CHARTS = {"forest", "learning", "brittleness", "constraints", "leakage", "gap", "loss", "funnel", "histogram", "cost"}
+CHARTS |= {"generated_doc2qa", "generated_paraphrase"}
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the PATH: apt-get install chromium"),

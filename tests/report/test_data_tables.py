@@ -39,15 +39,17 @@ def table(report: Reported, name: str) -> Node:
 
 def test_every_source_and_rule_on_the_page(reported: Reported) -> None:
     found = table(reported, "by-source")
-    (head, qa, attack, replay, total) = found.find("tr")
+    (head, qa, attack, replay, doc2qa, paraphrase, total) = found.find("tr")
     titles = [cell.text for cell in head.find("th")]
     assert titles[:6] == ["Source", "Pool", "rows", "Kept", "In the mixture", "Asks for pictures or sound"]
     assert titles[-1] == "Not novel"
     assert "Empty" not in titles
     # rows, kept, mixed in, then what blacklist, control tokens, contamination, duplicate, contradiction and novelty dropped
-    assert qa.numbers() == [300, 258, 238, 2, 1, 12, 9, 0, 18]
+    assert qa.numbers() == [252, 210, 190, 2, 1, 12, 9, 0, 18]
     assert attack.numbers() == [112, 90, 56, 7, 0, 0, 11, 4, 0]
     assert replay.numbers() == [40, 40, 24, 0, 0, 0, 0, 0, 0]
+    assert doc2qa.numbers() == [40, 40, 40, 0, 0, 0, 0, 0, 0]
+    assert paraphrase.numbers() == [8, 8, 8, 0, 0, 0, 0, 0, 0]
     assert total.numbers() == [452, 388, 318, 9, 1, 12, 20, 4, 18]
     assert [next(row.find("th")).text for row in (qa, attack, replay)] == ["support/qa.jsonl", f"general/{ATTACK}.json", "replay"]
     assert next(qa.find("th")).attributes["title"] == "/data/support/qa.jsonl"
@@ -56,7 +58,7 @@ def test_every_source_and_rule_on_the_page(reported: Reported) -> None:
 
 def test_every_source_and_rule_in_markdown(reported: Reported, reported_zh: Reported) -> None:
     text = (reported.folder / "report.md").read_text(encoding="utf-8")
-    assert "| support/qa.jsonl | Domain | 300 | 258 | 238 | 2 | 1 | 12 | 9 | 0 | 18 |" in text
+    assert "| support/qa.jsonl | Domain | 252 | 210 | 190 | 2 | 1 | 12 | 9 | 0 | 18 |" in text
     assert "| All sources |  | 452 | 388 | 318 | 9 | 1 | 12 | 20 | 4 | 18 |" in text
     assert "14 × phone number, 1 × bank card number." in text
     zh = (reported_zh.folder / "report.md").read_text(encoding="utf-8")

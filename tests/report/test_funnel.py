@@ -9,7 +9,7 @@ from tunewell.report.words import read_words
 def test_every_bar_starts_where_the_one_before_left_off(tmp_path: Path) -> None:
     steps = funnel_steps(read_facts(build_run(tmp_path)), read_words("en"))
     assert [(step.label, step.rows) for step in steps if step.kind == "stage"] == [
-        ("Read from files", 413),
+        ("Read from files", 365),
         ("Given to cleaning", 452),
         ("Kept", 388),
         ("Mixed", 320),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewell.cli.data import EngineOption, data
+from tunewell.cli.review import review
 
 if TYPE_CHECKING:
     from tunewell.engine import EngineName
@@ -22,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data, name="data")
+app.command()(review)
 
 
 class StageName(StrEnum):

@@ -95,16 +95,32 @@ def generate(
     run_dir: Annotated[Path | None, typer.Option("--run", help="Folder of the run.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the rows that a model makes, with whatever earlier stages are still to do."""
+    """Have a teacher write rows and prove them, and the base model answer prompts, with whatever is still to do before."""
     from tunewell.cli.app import run_folder, run_stages
+    from tunewell.cli.generated import print_account
     from tunewell.cli.show import emit_json
+    from tunewell.pipeline import stage_folder
 
     folder = run_folder(recipe, run_dir)
     counts = dict(run_stages(recipe, folder, set_ or [], until="generate")[-1].manifest.counts)
+    place = stage_folder(folder, "generate")
+    account = json.loads((place / "account.json").read_text(encoding="utf-8"))
     if as_json:
-        emit_json({"run": str(folder), **counts})
+        emit_json({"run": str(folder), **counts, "account": account})
     else:
-        _print_counts(counts)
+        print_account(account, place)
+
+
+@data.command()
+def explain(
+    identity: Annotated[str, typer.Argument(help="The id of a row, or its first six digits or more.", metavar="ID")],
+    run_dir: Annotated[Path, typer.Argument(help="The run it belongs to.", metavar="RUN")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell the life of a row: its source, the requests that made it, its checks, what people and clean decided, its use."""
+    from tunewell.cli.generated import explain as tell
+
+    tell(identity, run_dir, as_json=as_json)
 
 
 @data.command()

@@ -18,12 +18,17 @@ _DROPPED_LOOKED_AT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the stages of one run left behind. Mappings hold the JSON of the file they are named after."""
+    """What the stages of one run left behind. Mappings hold the JSON of the file they are named after.
+
+    `account` is empty where the run is from before there were teachers; `rejected` are rows that its checks rejected.
+    """
 
     run_name: str
     run: Mapping[str, Any]
     recipe_text: str
     manifests: Mapping[str, Manifest]
+    account: Mapping[str, Any]
+    rejected: Sequence[Dropped]
     funnel: Mapping[str, Any]
     mixture: Mapping[str, Any]
     training: Mapping[str, Any]
@@ -52,6 +57,8 @@ def read_facts(inputs: Mapping[str, Path]) -> Facts:
         run=_read_json(run_folder / "run.json", stage=""),
         recipe_text=_read_text(run_folder / "recipe.yaml", stage=""),
         manifests={stage: manifest for stage in STAGES if (manifest := Manifest.read(inputs[stage]))},
+        account=_read_account(inputs["generate"] / "account.json"),
+        rejected=_one_of_each_reason(_dropped_in(inputs["generate"] / "dropped")),
         funnel=_read_json(inputs["clean"] / "funnel.json", stage="clean"),
         mixture=_read_json(inputs["mix"] / "mixture.json", stage="mix"),
         training=_read_json(inputs["train"] / "training.json", stage="train"),
@@ -79,6 +86,11 @@ def _read_json(path: Path, *, stage: str) -> Any:
         raise DataError(
             f"is not JSON: {error}", where=str(path), hint=f"`tunewell run RECIPE --from {stage}` makes it again"
         ) from None
+
+
+def _read_account(path: Path) -> Mapping[str, Any]:
+    account: Mapping[str, Any] = _read_json(path, stage="generate") if path.exists() else {}
+    return account
 
 
 def _read_log(path: Path) -> tuple[Mapping[str, Any], ...]:

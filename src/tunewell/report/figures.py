@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tunewell.report import charts, content, run_charts
+from tunewell.report import charts, content, generated, run_charts
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step
 from tunewell.report.probe_charts import slice_bars
@@ -33,6 +33,10 @@ def figures(facts: Facts, words: Words, *, steps: Sequence[Step], changes: Seque
         "funnel": run_charts.waterfall(steps, words),
         "histogram": run_charts.difference_histogram(changes, words),
         "cost": run_charts.stage_seconds(stages, words) if stages else None,
+        **{
+            f"generated_{task['task']}": run_charts.waterfall(generated.task_steps(task, words), words)
+            for task in generated.tasks(facts)
+        },
     }
     return {name: spec for name, spec in drawn.items() if spec is not None}
 

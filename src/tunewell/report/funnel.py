@@ -23,6 +23,7 @@ def funnel_steps(facts: Facts, words: Words) -> list[Step]:
     """The steps in order; one that took and added nothing is left out. Every number is a count some stage left on disk."""
     funnel, pools = facts.funnel, facts.mixture["pools"]
     collected, unreadable = facts.count("collect", "rows"), facts.count("collect", "dropped")
+    written = sum(task["kept"] for task in facts.account.get("tasks", ()))
     replay, kept, mixed = facts.count("generate", "replay"), funnel["kept"], facts.mixture["train_rows"]
     unused, repeats = _total(pools, "left_out"), _total(pools, "repeats")
     held_out = _total(pools, "available") - _total(pools, "unique") - unused
@@ -31,6 +32,7 @@ def funnel_steps(facts: Facts, words: Words) -> list[Step]:
         _stage(words("step_read"), collected + unreadable),
         _change(words("step_unreadable"), collected + unreadable, -unreadable),
         _change(words("step_replay"), collected, replay),
+        _change(words("step_generated"), collected + replay, written),
         _stage(words("step_to_clean"), funnel["rows_in"]),
         *_rule_steps(facts, words),
         _stage(words("step_kept"), kept),

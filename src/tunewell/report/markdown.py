@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tunewell
-from tunewell.report import content, data_tables
+from tunewell.report import content, data_tables, generated
 from tunewell.report.data_tables import Passage
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step, funnel_steps
+from tunewell.report.generated import TaskRow
 from tunewell.report.words import Words, number, places, share, size
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
@@ -35,6 +36,7 @@ def render_markdown(facts: Facts, words: Words, *, title: str) -> str:
         data_tables.masked_text(facts, words),
         _mixture(facts, words),
         " ".join(data_tables.mixture_notes(facts, words)),
+        *(_generated(facts, words) if generated.tasks(facts) else []),
         f"## {words('cost')}",
         _cost(facts, words),
         f"## {words('reproduce')}",
@@ -133,6 +135,27 @@ def _mixture(facts: Facts, words: Words) -> str:
         for row in data_tables.pool_rows(facts)
     ]
     return _table([words(key) for key in head], rows)
+
+
+def _generated(facts: Facts, words: Words) -> list[str]:
+    counts = [words("step_kept" if key == "kept" else key) for key in generated.COUNTS]
+    rows = [*generated.task_rows(facts, words), generated.total_row(facts, words)]
+    losses = [
+        [loss.task, loss.outcome or words("rejected"), plain(loss.reason), number(loss.times, 0), share(loss.share)]
+        for loss in (*generated.rejected(facts, words), *generated.failures(facts, words))
+    ]
+    head = [words(key) for key in ("task", "outcome", "reason", "counts", "generated_share")]
+    return [
+        f"## {words('generated')}",
+        plain(" ".join(generated.notes(facts, words))),
+        _table([words("task"), *counts, words("kept_share"), words("money")], map(_task, rows)),
+        _table(head, losses) if losses else "",
+    ]
+
+
+def _task(row: TaskRow) -> list[str]:
+    counts = [number(getattr(row, key), 0) for key in generated.COUNTS]
+    return [row.name, *counts, share(row.kept_share), plain(row.cost)]
 
 
 def _cost(facts: Facts, words: Words) -> str:

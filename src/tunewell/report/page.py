@@ -12,7 +12,7 @@ import vl_convert
 
 import tunewell
 from tunewell.bundled import asset
-from tunewell.report import content, data_tables
+from tunewell.report import content, data_tables, generated
 from tunewell.report.facts import Facts
 from tunewell.report.figures import figures
 from tunewell.report.funnel import funnel_steps
@@ -34,6 +34,7 @@ def render_page(facts: Facts, words: Words, *, title: str) -> str:
         "words": words,
         "content": content,
         "data": data_tables,
+        "generated": generated,
         "title": title,
         "version": tunewell.__version__,
         "confidence": content.confidence_text(facts),
