@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from tunewell.errors import MachineError
 
 _BUSY_SECONDS = 30
+# A flush of the disk for each answer would cost more than the answer's way over the network.
+_GATHERING_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Bill(NamedTuple):
 class Cache:
     """Completions by the key of their request.
 
-    `put` returns when the answer is safely on disk. Answers that come in while the disk is busy are written together. Raises
+    `put` returns when the answer is safely on disk. Answers that come in within a moment are written together. Raises
     `MachineError` where the file cannot be read or written.
     """
 
@@ -106,6 +108,7 @@ class Cache:
 
     async def _write_pending(self) -> None:
         while self._pending:
+            await asyncio.sleep(_GATHERING_SECONDS)
             rows, written = self._pending, self._written
             self._pending, self._written = [], None
             assert written is not None, "rows and the future of their writing are set together"

@@ -32,7 +32,7 @@ from tunewell.teacher.secrets import read_key
 from tunewell.teacher.transport import Live, Refused, TooMany, Transport, Unavailable
 from tunewell.text import well_formed
 
-_TRIES = {"server_error": 6, "timed_out": 3}
+_TRIES = {"server_error": 6, "timed_out": 3, "too_many": 100}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _SECONDS_TO_FINISH = 10.0
