@@ -18,6 +18,7 @@ from tunewell.clean.noise import noise
 from tunewell.clean.novelty import novel_rows
 from tunewell.clean.personal import personal
 from tunewell.clean.reviewed import rejected
+from tunewell.clean.superseded import superseded
 from tunewell.clean.words import blacklist, control_tokens
 from tunewell.cli.app import app
 from tunewell.recipe import recipe_schema
@@ -71,6 +72,7 @@ def recipe_page() -> str:
 
 _RULES: dict[str, Callable[..., Any]] = {
     "rejected": rejected,
+    "superseded": superseded,
     "empty": rules.empty,
     "too_short": rules.too_short,
     "too_long": rules.too_long,

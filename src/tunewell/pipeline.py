@@ -70,7 +70,7 @@ STAGES = (
     ),
     Stage(
         "generate",
-        ("generate", "teacher", "seed"),
+        ("generate", "teacher", "clean", "seed"),
         ("collect", "model"),
         files=lambda recipe: map(Path, (*recipe.generate.replay_prompts, *recipe.generate.seeds)),
     ),

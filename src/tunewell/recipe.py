@@ -26,6 +26,7 @@ TaskName = Literal["self_instruct", "doc2qa", "doc2conv", "real_qa", "paraphrase
 
 RuleName = Literal[
     "rejected",
+    "superseded",
     "empty",
     "too_short",
     "too_long",

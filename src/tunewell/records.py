@@ -17,6 +17,10 @@ Pool = Literal["domain", "open"]
 Role = Literal["system", "user", "assistant"]
 TEST_TASKS = ("seen", "paraphrase", "unseen")
 """The tasks of test items; all others are of training rows."""
+LABEL_TASKS = ("similarity", "classification")
+"""Tasks whose answer is one of a few words, however short."""
+BORROWED_TASKS = ("reading", "similarity", "classification", "paraphrase", "summary", "cot")
+"""Tasks whose question is on purpose near to others: the same words around a text, or a question that stands elsewhere too."""
 
 _AS_JSON = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -47,10 +51,10 @@ class Origin:
 class Example:
     """One conversation.
 
-    `task` says what the row is for: `qa`, `reading`, `similarity` or `classification` for training rows, `replay` for the base
-    model's own answers, and one of `TEST_TASKS` for test items. `family` is shared by all rows that descend from one question
-    or document chunk; a family never straddles train and test. `evidence` holds what is known about the row's making (JSON
-    values).
+    `task` says what the row is for: `qa`, `reading`, `similarity` or `classification` for collected rows, the name of the task for
+    those that a teacher wrote, `replay` for the base model's own answers, and one of `TEST_TASKS` for test items. `family` is
+    shared by all rows that descend from one question or document chunk; a family never straddles train and test. `evidence`
+    holds what is known about the row's making (JSON values).
     """
 
     messages: tuple[Message, ...]

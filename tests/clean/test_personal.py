@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.clean.test_rules import batch, example, seen
 from tunewell.clean.batch import Batch
-from tunewell.clean.identifiers import bare, has_iban_checksum, has_identity_checksum, has_luhn_checksum, identifiers
-from tunewell.clean.personal import mask, masked_text, personal
+from tunewell.clean.personal import mask, personal
+from tunewell.identifiers import bare, has_iban_checksum, has_identity_checksum, has_luhn_checksum, identifiers, masked_text
 from tunewell.records import EXAMPLE_SCHEMA, Example, row_to_example
 
 

@@ -233,10 +233,10 @@ def test_settings_reach_their_rules() -> None:
 def test_rules_stand_in_the_order_of_the_recipe_and_can_be_skipped() -> None:
     every = [rule.reason for rule in own_rules(Clean(personal="drop"))]
     assert every == list(rules.RULES[: len(every)])
-    assert len(every) == 10
+    assert len(every) == 11
     assert "personal" not in [rule.reason for rule in own_rules(Clean(personal="mask"))]
     assert [rule.reason for rule in own_rules(Clean(skip=["blacklist", "empty"]))] == [
-        "rejected", "too_short", "too_long", "language", "noise", "echo", "control_tokens",
+        "rejected", "superseded", "too_short", "too_long", "language", "noise", "echo", "control_tokens",
     ]  # fmt: skip
 
 

@@ -82,11 +82,12 @@ def test_every_rule_gives_its_own_reason_and_the_funnel_counts_it(tmp_path: Path
     assert cleaned.reasons == expected
     assert [row.reason for row in cleaned.dropped] == ["contradiction", *ONE_OF_EACH]
     assert cleaned.kept == [OTHERS[0], OTHERS[2], OTHERS[3]]
-    assert ("rejected", *ONE_OF_EACH) == RULES, "what reviewers say stands in test_reviewed.py"
+    assert ("rejected", "superseded", *ONE_OF_EACH) == RULES, "test_reviewed.py and test_generated.py have these"
     assert cleaned.counts == {
         "kept": 3,
         "dropped": 15,
         "dropped_rejected": 0,
+        "dropped_superseded": 0,
         **{f"dropped_{rule}": 2 if rule == "contradiction" else 1 for rule in ONE_OF_EACH},
     }
     assert cleaned.funnel == {
@@ -97,6 +98,7 @@ def test_every_rule_gives_its_own_reason_and_the_funnel_counts_it(tmp_path: Path
         "contacts": [],
         "rules": [
             {"rule": "rejected", "dropped": 0},
+            {"rule": "superseded", "dropped": 0},
             *({"rule": rule, "dropped": 2 if rule == "contradiction" else 1} for rule in ONE_OF_EACH),
         ],
         "sources": [

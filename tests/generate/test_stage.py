@@ -72,7 +72,7 @@ def _run(recipe: Recipe, folder: Path) -> Run:
     collected, out = folder / "1-collect", folder / "2-generate"
     if not collected.exists():
         collect.run(recipe.part("data", "collect"), {}, collected)
-    summary = generate.run(recipe.part("generate", "teacher", "seed"), {"collect": collected, "model": folder}, out)
+    summary = generate.run(recipe.part("generate", "teacher", "clean", "seed"), {"collect": collected, "model": folder}, out)
     rejected = list(read_dropped(out / "dropped"))
     assert all(row.reason and row.detail for row in rejected), "every rejected row says why"
     return Run(
@@ -170,7 +170,7 @@ def test_selection_moves_rows_to_the_rejected_ones(server: Running, support: lis
     recipe = _recipe(server.url, support, {"paraphrase": 30}, keep=12, select=["diversity"])
     collect.run(recipe.part("data", "collect"), {}, tmp_path / "1-collect")
     out = tmp_path / "2-generate"
-    generate.run(recipe.part("generate", "teacher", "seed"), {"collect": tmp_path / "1-collect", "model": tiny_model}, out)
+    generate.run(recipe.part("generate", "teacher", "clean", "seed"), {"collect": tmp_path / "1-collect", "model": tiny_model}, out)
     account = json.loads((out / "account.json").read_text(encoding="utf-8"))["tasks"][0]
     kept = list(read_examples(out / "examples"))
     left = [row for row in read_dropped(out / "dropped") if row.reason == "not_selected"]

@@ -12,14 +12,11 @@ import numpy as np
 
 from tunewell.clean.batch import Batch
 from tunewell.clean.examine import Shard
-from tunewell.clean.identifiers import FIRST_LOOK, bare, identifiers
 from tunewell.clean.keys import Keys, text_keys
 from tunewell.clean.reviewed import mend
 from tunewell.engine import Engine
+from tunewell.identifiers import FIRST_LOOK, LEAST_CONVERSATIONS, bare, identifiers
 from tunewell.store import Judgement, read_tables
-
-LEAST_CONVERSATIONS = 3
-"""How many conversations must give a value for it to be the team's own."""
 
 
 def own_contacts(shards: Sequence[Shard], named: Sequence[str], mended: Mapping[str, Judgement], engine: Engine) -> list[str]:

@@ -21,7 +21,7 @@ from tunewell.clean.novelty import Encoded, encode
 from tunewell.clean.personal import Masked, mask
 from tunewell.clean.reviewed import Mended, mend
 from tunewell.clean.rules import Rule, first_reasons
-from tunewell.records import Pool
+from tunewell.records import BORROWED_TASKS, Pool
 from tunewell.store import Judgement, atomic_write, read_examples, read_tables
 
 _SIGNATURES = ".signatures"
@@ -56,6 +56,7 @@ class Columns(NamedTuple):
     family: Keys
     pool: npt.NDArray[np.uint8]
     is_multi_turn: npt.NDArray[np.bool_]
+    is_borrowed: npt.NDArray[np.bool_]
     places: Places
 
 
@@ -138,6 +139,7 @@ def joined(parts: Sequence[Columns]) -> Columns:
         family=_end_to_end(part.family for part in parts),
         pool=_end_to_end(part.pool for part in parts),
         is_multi_turn=_end_to_end(part.is_multi_turn for part in parts),
+        is_borrowed=_end_to_end(part.is_borrowed for part in parts),
         places=Places(list(paths), _end_to_end(renumbered), _end_to_end(part.places.row for part in parts)),
     )
 
@@ -161,6 +163,7 @@ def _columns(batch: Batch, rules: Sequence[Rule]) -> Columns:
         family=text_keys(batch.values("family")),
         pool=np.array([POOLS.index(pool) for pool in batch.values("pool")], np.uint8),
         is_multi_turn=batch.is_multi_turn,
+        is_borrowed=np.isin(batch.values("task"), BORROWED_TASKS),
         places=_places(batch),
     )
 

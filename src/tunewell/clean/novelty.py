@@ -46,7 +46,8 @@ def novel_rows(parts: Sequence[Encoded], threshold: float, alive: Flags) -> Numb
     """A question near to one that was kept before, of the same pool.
 
     What it drops: rows whose first question has a ROUGE-L F1 above `clean.novelty` with the first question of an earlier kept row
-    of the same pool. At exactly the threshold a row is kept.
+    of the same pool. At exactly the threshold a row is kept. Tasks whose question is on purpose near to others (`similarity`,
+    `classification`, `reading`, `paraphrase`, `summary`, `cot`) take no part.
     Why: near-copies crowd out what is rare.
     Example: "How do refunds work?" after "And how do refunds work?".
     Known problems: it depends on the order of rows. Short questions that differ in the one word that matters ("How do I open

@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tunewell.clean.batch import Batch, Details
-from tunewell.clean.identifiers import FIRST_LOOK, bare, identifiers, word_of
-from tunewell.text import language
+from tunewell.identifiers import FIRST_LOOK, bare, masked_text
 
 
 class Masked(NamedTuple):
@@ -73,26 +72,6 @@ def mask(batch: Batch, *, contacts: Collection[str]) -> Masked:
     table = _with_column(batch.table, "messages", _with_texts(batch, texts))
     total = sum(by_row.values(), Counter[str]())
     return Masked(_with_column(table, "evidence", evidence), dict(sorted(total.items())))
-
-
-def masked_text(text: str, *, language_of_row: str = "", contacts: Collection[str] = ()) -> tuple[str, Counter[str]]:
-    """The text with words in place of identifiers, and how many of each kind there were.
-
-    >>> masked_text("电话13812345678吧")
-    ('电话[电话]吧', Counter({'phone': 1}))
-    """
-    counts: Counter[str] = Counter()
-    spoken = language(text) or language_of_row or "en"
-    # A word in place of a number may uncover its neighbour, which was part of a longer one before.
-    while found := identifiers(text, contacts=contacts):
-        counts.update(one.kind for one in found)
-        pieces: list[str] = []
-        start = 0
-        for one in found:
-            pieces += [text[start : one.start], word_of(one.kind, spoken)]
-            start = one.end
-        text = "".join([*pieces, text[start:]])
-    return text, counts
 
 
 def _changes(batch: Batch, contacts: Collection[str]) -> Iterator[_Change]:

@@ -20,8 +20,10 @@ from tunewell.clean.batch import Batch, Details
 from tunewell.clean.noise import noise
 from tunewell.clean.personal import personal
 from tunewell.clean.reviewed import rejected
+from tunewell.clean.superseded import superseded
 from tunewell.clean.words import blacklist, control_tokens
 from tunewell.recipe import Clean, RuleName
+from tunewell.records import LABEL_TASKS
 from tunewell.text import normalise
 
 RULES: tuple[RuleName, ...] = typing.get_args(RuleName)
@@ -45,17 +47,22 @@ class Verdict(NamedTuple):
     detail: str
 
 
-_NONE: Mapping[str, str] = {}
+class Known(NamedTuple):
+    """Rows, by id, of which it was decided elsewhere that they go, each with the detail."""
+
+    rejected: Mapping[str, str] = {}
+    superseded: Mapping[str, str] = {}
 
 
-def own_rules(clean: Clean, contacts: Sequence[str] = (), rejections: Mapping[str, str] = _NONE) -> tuple[Rule, ...]:
+def own_rules(clean: Clean, contacts: Sequence[str] = (), known: Known = Known()) -> tuple[Rule, ...]:  # noqa: B008  it does not change
     """The rules of this module in their order, with their settings, less those that `clean.skip` turns off.
 
-    `contacts` are the values that are not personal, `rejections` what reviewers said of the rows they rejected. `personal` is
-    among the rules where it drops rows; where it masks, see `personal.mask`.
+    `contacts` are the values that are not personal. `personal` is among the rules where it drops rows; where it masks, see
+    `personal.mask`.
     """
     rules = [
-        Rule("rejected", partial(rejected, details=rejections)),
+        Rule("rejected", partial(rejected, details=known.rejected)),
+        Rule("superseded", partial(superseded, details=known.superseded)),
         Rule("empty", empty),
         Rule("too_short", partial(too_short, min_chars=clean.min_chars)),
         Rule("too_long", partial(too_long, max_chars=clean.max_chars)),
@@ -107,17 +114,20 @@ def too_short(batch: Batch, *, min_chars: int) -> Details:
     """A question or an answer of too few characters.
 
     What it drops: rows whose first question, or any answer, has fewer than `clean.min_chars` characters without outer space.
+    The answers of tasks that choose between labels (`similarity`, `classification`) may be of any length.
     Why: "k" or "?" says nothing on its own.
     Example: `{"question": "?", "answer": "How can I help?"}`.
     Known problems: a right answer can be one character long (`7`, `是`): set `clean.min_chars: 1`. Later questions of a
     conversation are not measured, since "y" answers a question of the assistant.
     Source: the length bounds of Stanford Alpaca (`generate_instruction.py`), by characters so that Chinese is measured too.
     """
-    users = batch.places("user")
+    users, answers = batch.places("user"), batch.places("assistant")
     first_users = users[np.unique(batch.owners[users], return_index=True)[1]]
+    is_label = np.isin(batch.values("task"), LABEL_TASKS)
+    answers = answers[~is_label[batch.owners[answers]]]
     return batch.first_of(
         (row, f"{name} has {length} characters, fewer than {min_chars}")
-        for name, places in (("question", first_users), ("answer", batch.places("assistant")))
+        for name, places in (("question", first_users), ("answer", answers))
         for row, length in _lengths(batch, places[batch.lengths[places] < min_chars])
     )
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tunewell.clean import decide
 from tunewell.clean.contacts import own_contacts
@@ -25,8 +24,9 @@ from tunewell.clean.keys import text_keys
 from tunewell.clean.near_duplicates import near_duplicates
 from tunewell.clean.novelty import Encoded, novel_rows
 from tunewell.clean.reviewed import Reviews, read_reviews
-from tunewell.clean.rules import RULES, own_rules
+from tunewell.clean.rules import RULES, Known, own_rules
 from tunewell.clean.sort import Judged, Sorter
+from tunewell.clean.superseded import read_superseded
 from tunewell.engine import LOCAL, Engine
 from tunewell.recipe import Clean, Recipe, RuleName
 from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Summary
@@ -55,7 +55,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     work = _shards(inputs)
     reviews = read_reviews(inputs.get("review"))
     contacts = own_contacts(work, clean.contacts, reviews.mended, engine) if _applies("personal", clean) else []
-    rules, prepare = own_rules(clean, contacts, reviews.rejected), _preparation(clean, reviews, contacts)
+    known = Known(reviews.rejected, read_superseded(inputs.get("generate"), reviews.rejected))
+    rules, prepare = own_rules(clean, contacts, known), _preparation(clean, reviews, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
             rules=rules,
@@ -118,7 +119,7 @@ def _comparing_rules(
         _Comparing("duplicate", partial(decide.duplicate, rows.keys.conversation)),
         _Comparing("contradiction", partial(decide.contradiction, rows.keys, rows.is_multi_turn)),
         _Comparing("near_duplicate", partial(_near_duplicate, scratch, clean.near_duplicates)),
-        _Comparing("novelty", partial(_novelty, questions, rows.pool, clean.novelty)),
+        _Comparing("novelty", partial(_novelty, questions, rows, clean.novelty)),
     )
     return [rule for rule in rules if _applies(rule.name, clean)]
 
@@ -127,11 +128,11 @@ def _near_duplicate(scratch: Path, threshold: float, alive: Flags) -> Found:
     return decide.near(near_duplicates(signatures_in(scratch), alive, threshold))
 
 
-def _novelty(questions: Sequence[Encoded], pool: npt.NDArray[np.uint8], threshold: float, alive: Flags) -> Found:
-    """Each pool for itself, so that an open row never stands in the way of a domain row."""
+def _novelty(questions: Sequence[Encoded], rows: Columns, threshold: float, alive: Flags) -> Found:
+    """Each pool for itself, so that an open row never stands in the way of a domain row; borrowed questions take no part."""
     rivals = np.full(len(alive), -1, np.int64)
     for number, _ in enumerate(POOLS):
-        mine = alive & (pool == number)
+        mine = alive & (rows.pool == number) & ~rows.is_borrowed
         rivals[mine] = novel_rows(questions, threshold, mine)[mine]
     return decide.near(rivals)
 

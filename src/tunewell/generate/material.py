@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunewell.generate.chunks import chunks
+from tunewell.generate.privacy import masked
 from tunewell.records import Document, Example
 from tunewell.store import count_rows, read_documents, read_examples, short_digest
 
 
 class Material(NamedTuple):
-    """The folder that `collect` wrote, the user's own seed tasks, and the seed of every draw."""
+    """The folder that `collect` wrote, the user's own seed tasks, and the seed of every draw.
+
+    `contacts` are the numbers and addresses of the team, which rows may tell; all others in them are masked. None masks nothing.
+    """
 
     collected: Path
     seeds: tuple[Path, ...]
     seed: int
+    contacts: frozenset[str] | None = None
 
     def examples(self, most: int, fits: Callable[[Example], bool] = lambda example: True) -> list[Example]:
         """At most so many collected domain rows that fit, in an order that hangs on the seed and each row alone.
@@ -24,7 +29,8 @@ class Material(NamedTuple):
         Every row is read, few are held: memory grows with `most`.
         """
         rows = (example for example in read_examples(self.collected / "examples") if example.pool == "domain" and fits(example))
-        return heapq.nsmallest(most, rows, key=lambda example: (self._place(example.id), example.id))
+        drawn = heapq.nsmallest(most, rows, key=lambda example: (self._place(example.id), example.id))
+        return drawn if self.contacts is None else [masked(example, self.contacts) for example in drawn]
 
     def chunks(self) -> list[Document]:
         """The chunks of all documents, in an order that hangs on the seed and each chunk alone."""

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 from tunewell.errors import DataError
 from tunewell.generate.card import data_card
 from tunewell.generate.material import Material
+from tunewell.generate.privacy import own_contacts
 from tunewell.generate.replay import replay, replay_prompts
 from tunewell.generate.select import select
 from tunewell.generate.tasks import TASKS
 from tunewell.generate.workshop import Failed, Made, Usage, Workshop
 from tunewell.progress import progress_bar
-from tunewell.recipe import Generate, Recipe, TaskName
+from tunewell.recipe import Clean, Generate, Recipe, TaskName
 from tunewell.recipe import Teacher as TeacherSettings
 from tunewell.records import (
     DOCUMENT_SCHEMA,
@@ -44,7 +45,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     """Do the tasks of the recipe, one after the other, then replay.
 
     Args:
-        settings: `recipe.part("generate", "teacher", "seed")`.
+        settings: `recipe.part("generate", "teacher", "clean", "seed")`; of `clean`, what it says of personal data, which is not
+            told to the teacher either.
         inputs: `collect`, with `examples/` and `documents/`; `model`, the folder of the base model.
         out_dir: receives `examples/` (kept), `dropped/` (rejected, with the check that did it), `chunks/` (of documents),
             `failed.jsonl` (work that got no usable answer or was skipped, with reasons), `account.json` and, where there are
@@ -59,7 +61,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
         TeacherError: no teacher is named, or it cannot be used.
     """
     plan = settings.generate
-    material = Material(inputs["collect"], tuple(map(Path, plan.seeds)), settings.seed)
+    contacts = _contacts(plan.tasks, settings.clean, inputs["collect"])
+    material = Material(inputs["collect"], tuple(map(Path, plan.seeds)), settings.seed, contacts)
     _require_material(plan.tasks, material)
     prompts = replay_prompts(plan, inputs["collect"]) if plan.replay else []
     done = asyncio.run(_do_tasks(settings, material, out_dir)) if plan.tasks else _Done()
@@ -122,6 +125,13 @@ class _Done(NamedTuple):
     teacher: Mapping[str, str] | None = None
     currency: str = ""
     is_out_of_budget: bool = False
+
+
+def _contacts(tasks: Iterable[TaskName], clean: Clean, collected: Path) -> frozenset[str] | None:
+    """The numbers and addresses that the teacher may be told; None: all, since the recipe turns the masking off."""
+    if "personal" in clean.skip or not any(TASKS[task].needs == "rows" for task in tasks):
+        return None
+    return own_contacts(read_examples(collected / "examples"), clean.contacts)
 
 
 def _require_material(tasks: Mapping[TaskName, int], material: Material) -> None:

@@ -1,6 +1,7 @@
 """Numbers and addresses that belong to a person: where they stand in a text, told by their form and their checksums."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date
 from functools import cache
@@ -8,6 +9,11 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import yaml
+
+from tunewell.text import language
+
+LEAST_CONVERSATIONS = 3
+"""How many conversations must give a value for it to be the team's own."""
 
 FIRST_LOOK = (
     # Every number here has at least 8 digits with at most three signs between them.
@@ -92,6 +98,26 @@ def word_of(kind: str, language: str) -> str:
     """The word that stands in place of an identifier of this kind, in a language of `assets/clean/personal.yaml`."""
     word: str = _facts()["words"][language][kind]
     return word
+
+
+def masked_text(text: str, *, language_of_row: str = "", contacts: Collection[str] = ()) -> tuple[str, Counter[str]]:
+    """The text with words in place of identifiers, and how many of each kind there were.
+
+    >>> masked_text("电话13812345678吧")
+    ('电话[电话]吧', Counter({'phone': 1}))
+    """
+    counts: Counter[str] = Counter()
+    spoken = language(text) or language_of_row or "en"
+    # A word in place of a number may uncover its neighbour, which was part of a longer one before.
+    while found := identifiers(text, contacts=contacts):
+        counts.update(one.kind for one in found)
+        pieces: list[str] = []
+        start = 0
+        for one in found:
+            pieces += [text[start : one.start], word_of(one.kind, spoken)]
+            start = one.end
+        text = "".join([*pieces, text[start:]])
+    return text, counts
 
 
 def has_luhn_checksum(digits: str) -> bool:
