@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from tunewell.report import Life
     from tunewell.store import Judgement
 
-_COMMONEST = 3
 _MARGIN = 12
-_OUTCOMES = {"not passed": False, "passed": True}
+_OUTCOMES = {"found": False, "free of": True}
 # A terminal obeys control characters, and texts of rows are data.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -34,8 +33,13 @@ def print_account(account: Mapping[str, Any], folder: Path) -> None:
     out = Console(highlight=False, soft_wrap=True)
     tasks, replay = account["tasks"], account["replay"]
     if tasks:
-        headings = ("task", "asked", "kept", "rejected", "failed", "requests (cached)", "tokens", "cost")
-        print_rows(headings, [_task(task, account["currency"]) for task in tasks])
+        cost = f"cost, {account['currency']}" if account["currency"] else "cost"
+        headings = ("task", "asked", "kept", "rejected", "failed", "requests", "cached", "tokens", cost)
+        print_rows(headings, map(_task, tasks))
+        for what in ("rejected", "failed", "skipped"):
+            for task in tasks:
+                if task[what]:
+                    out.print(f"{task['task']}, {what}: {_reasons(task[what])}")
         spent = f"spent {_money(account['cost'], account['currency'])}"
         out.print(f"{spent}, {_count(_tokens(tasks))} tokens, {_count(sum(task['requests'] for task in tasks))} requests")
     if replay["rows"] or replay["left_out"]:
@@ -47,36 +51,34 @@ def print_account(account: Mapping[str, Any], folder: Path) -> None:
         out.print("`--from generate` asks for them again, and pays nothing twice")
 
 
-def _task(task: Mapping[str, Any], currency: str) -> Sequence[str]:
+def _task(task: Mapping[str, Any]) -> Sequence[str]:
     return (
         task["task"],
         _count(task["asked"]),
         _count(task["kept"]),
-        _reasons(task["rejected"]),
-        _reasons(task["failed"]),
-        f"{_count(task['requests'])} ({_count(task['cached'])})",
+        *(_count(sum(task[what].values())) for what in ("rejected", "failed")),
+        _count(task["requests"]),
+        _count(task["cached"]),
         _count(_tokens([task])),
-        _money(task["cost"], currency),
+        _money(task["cost"]),
     )
 
 
 def _reasons(counts: Mapping[str, int]) -> str:
-    """The sum, and the three commonest reasons.
+    """Every reason with its count, the commonest first.
 
-    >>> _reasons({"cut": 1, "empty": 5, "refused": 1, "timed_out": 2})
-    '9: empty 5, timed out 2, cut 1, …'
+    >>> _reasons({"cut": 1, "empty": 5, "timed_out": 2})
+    'empty 5, timed out 2, cut 1'
     """
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    told = [f"{reason.replace('_', ' ')} {_count(count)}" for reason, count in ranked[:_COMMONEST]]
-    more = ["…"] if len(ranked) > _COMMONEST else []
-    return f"{_count(sum(counts.values()))}: {', '.join([*told, *more])}" if counts else "0"
+    return ", ".join(f"{reason.replace('_', ' ')} {_count(count)}" for reason, count in ranked)
 
 
 def _tokens(tasks: Sequence[Mapping[str, Any]]) -> int:
     return sum(task["prompt_tokens"] + task["completion_tokens"] for task in tasks)
 
 
-def _money(cost: float | None, currency: str) -> str:
+def _money(cost: float | None, currency: str = "") -> str:
     return "–" if cost is None else f"{cost:,.4f} {currency}".strip()
 
 
