@@ -17,6 +17,8 @@ Pool = Literal["domain", "open"]
 Role = Literal["system", "user", "assistant"]
 TEST_TASKS = ("seen", "paraphrase", "unseen")
 """The tasks of test items; all others are of training rows."""
+DOCUMENT_TASKS = ("doc2qa", "doc2conv", "summary")
+"""Tasks of a teacher that works on documents."""
 LABEL_TASKS = ("similarity", "classification")
 """Tasks whose answer is one of a few words, however short."""
 BORROWED_TASKS = ("reading", "similarity", "classification", "paraphrase", "summary", "cot")

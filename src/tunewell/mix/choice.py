@@ -10,7 +10,7 @@ from tunewell.mix.caps import beyond_caps
 from tunewell.mix.columns import Mask, Numbers, Rows
 from tunewell.mix.draw import Copies, draw, in_order, shuffled
 from tunewell.mix.shares import POOLS, TURNS, Bucket, Shares, WhenShort, row_counts, token_quotas, too_small
-from tunewell.mix.split import Split
+from tunewell.mix.split import Split, can_test
 from tunewell.records import Pool
 
 
@@ -53,10 +53,11 @@ def choose(rows: Rows, split: Split, shares: Shares, *, when_short: WhenShort, c
 
 
 def test_rows(choice: Choice, *, seed: int) -> dict[str, Numbers]:
-    """The held-out rows as `unseen` items, and as many domain rows that are trained on as `seen` items."""
+    """The held-out rows as `unseen` items, and as many that are trained on, and could have been held out, as `seen` items."""
     ids = choice.rows.ids
     unseen = np.flatnonzero(choice.held_out)
     trained = np.sort(_of_pool(choice, "domain"))
+    trained = trained[can_test(choice.rows)[trained]]
     seen = shuffled(trained, "seen", ids=ids, seed=seed)[: len(unseen)]
     return {task: shuffled(rows, "test", ids=ids, seed=seed) for task, rows in (("unseen", unseen), ("seen", seen))}
 

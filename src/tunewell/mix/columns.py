@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tunewell.engine import Engine
 from tunewell.mix.shares import POOLS, TURNS
 from tunewell.mix.tokens import count_tokens
+from tunewell.records import DOCUMENT_TASKS
 from tunewell.store import short_digest
 
 Names: TypeAlias = NDArray[np.uint64]
@@ -22,7 +23,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 Mask: TypeAlias = NDArray[np.bool_]
 
 _ROWS_PER_PIECE = 50_000
-_READ = ("id", "family", "pool", "messages.list.element.role", "origin.path")
+_READ = ("id", "family", "pool", "task", "messages.list.element.role", "origin.path")
 _HEX = re.compile(r"[0-9a-f]{16}")
 
 
@@ -37,14 +38,15 @@ class Piece(NamedTuple):
 class Rows(NamedTuple):
     """The rows of the input in their order, one entry a row in each column.
 
-    `ids` and `families` are hashes; `pools`, `turns` and `sources` are places in `POOLS`, `TURNS` and `source_names`. `tokens`
-    is filled where tokens were counted.
+    `ids` and `families` are hashes; `pools`, `turns` and `sources` are places in `POOLS`, `TURNS` and `source_names`; `is_own`
+    are those that no teacher has written, save from the user's own words. `tokens` is filled where tokens were counted.
     """
 
     ids: Names
     families: Names
     pools: NDArray[np.int8]
     turns: NDArray[np.int8]
+    is_own: Mask
     sources: NDArray[np.int32]
     tokens: NDArray[np.int32] | None
     source_names: tuple[str, ...]
@@ -111,6 +113,7 @@ class _ReadColumns:
             families=numbers(table.column("family").to_pylist()),
             pools=pc.index_in(_only_chunk(table, "pool"), pa.array(POOLS)).to_numpy(zero_copy_only=False).astype(np.int8),
             turns=_turns(_only_chunk(table, "messages")),
+            is_own=_is_own(_only_chunk(table, "task"), sources),
             sources=sources.indices.to_numpy(zero_copy_only=False).astype(np.int32),
             tokens=None if self.tokenizer is None else count_tokens(path, self.tokenizer),
             source_names=tuple(sources.dictionary.to_pylist()),
@@ -131,6 +134,14 @@ def _turns(messages: Any) -> NDArray[np.int8]:
     return np.where(several, TURNS.index("multi"), TURNS.index("single")).astype(np.int8)
 
 
+def _is_own(tasks: Any, sources: Any) -> Mask:
+    """Rows of documents are known by their task; those made from other rows have its name for a source, too."""
+    from_rows = pc.and_(pc.equal(tasks, sources.cast(pa.string())), pc.not_equal(tasks, "real_qa"))
+    written = pc.or_(pc.is_in(tasks, pa.array(DOCUMENT_TASKS)), from_rows)
+    own: Mask = pc.invert(written).to_numpy(zero_copy_only=False)
+    return own
+
+
 def _joined(parts: Sequence[Rows]) -> Rows:
     names = {name: None for part in parts for name in part.source_names}
     codes = {name: code for code, name in enumerate(names)}
@@ -141,6 +152,7 @@ def _joined(parts: Sequence[Rows]) -> Rows:
         families=np.concatenate([part.families for part in parts]),
         pools=np.concatenate([part.pools for part in parts]),
         turns=np.concatenate([part.turns for part in parts]),
+        is_own=np.concatenate([part.is_own for part in parts]),
         sources=np.concatenate(sources),
         tokens=np.concatenate(tokens) if tokens else None,
         source_names=tuple(names),

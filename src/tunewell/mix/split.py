@@ -29,17 +29,26 @@ class Split(NamedTuple):
 def hold_out(rows: Rows, share: float, *, seed: int) -> Split:
     """Set a share of the domain families aside, at least one where there are ten or more, and at most `MOST_FAMILIES`.
 
-    A row outside the domain that belongs to such a family, or has the content of a held-out row, is on neither side.
+    A row that belongs to such a family and cannot be a test item, or has the content of a held-out row, is on neither side.
     """
-    domain = rows.pools == POOLS.index("domain")
-    families = np.unique(rows.families[domain])
+    fit = can_test(rows)
+    families = np.unique(rows.families[fit])
     count = min(floor(Fraction(str(share)) * len(families)), MOST_FAMILIES)
     if share > 0 and len(families) >= _FAMILIES_WORTH_A_TEST:
         count = max(count, 1)
     chosen = families[np.argsort(places(families, "hold out", seed=seed), kind="stable")[:count]]
     taboo = among(rows.families, chosen)
-    held_out = domain & taboo
+    held_out = fit & taboo
     return Split(~taboo & ~among(rows.ids, rows.ids[held_out]), held_out, count)
+
+
+def can_test(rows: Rows) -> Mask:
+    """Which rows can be test items: domain rows of the user's own, since a teacher's would measure the teacher; all, where there is
+    none.
+    """
+    domain = rows.pools == POOLS.index("domain")
+    own: Mask = domain & rows.is_own
+    return own if own.any() else domain
 
 
 def without_unseen(rows: Rows, test_items: Iterable[Example]) -> Split:
