@@ -89,7 +89,7 @@ class Data(Section):
     when_short: Literal["shrink", "repeat", "fail"] = "shrink"
     """What happens when a pool is too small for the ratio: take less of the other, repeat rows, or stop."""
     holdout: Share = 0.1
-    """Share of domain families kept out of training as test items when `test` is empty; rows of a teacher are none where others are."""
+    """Share of domain families kept out of training as test items when `test` is empty. A teacher's rows are none where there are others."""
 
 
 class Collect(Section):

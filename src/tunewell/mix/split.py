@@ -43,8 +43,9 @@ def hold_out(rows: Rows, share: float, *, seed: int) -> Split:
 
 
 def can_test(rows: Rows) -> Mask:
-    """Which rows can be test items: domain rows of the user's own, since a teacher's would measure the teacher; all, where there is
-    none.
+    """Which rows can be test items: the user's own domain rows, since a teacher's would measure the teacher.
+
+    Where there are none, all domain rows can.
     """
     domain = rows.pools == POOLS.index("domain")
     own: Mask = domain & rows.is_own
