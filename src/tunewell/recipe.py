@@ -89,7 +89,8 @@ class Data(Section):
     when_short: Literal["shrink", "repeat", "fail"] = "shrink"
     """What happens when a pool is too small for the ratio: take less of the other, repeat rows, or stop."""
     holdout: Share = 0.1
-    """Share of domain families kept out of training as test items when `test` is empty. A teacher's rows are none where there are others."""
+    """Share of domain families kept out of training as test items when `test` is empty. A teacher's rows are test items only where
+    the domain has no others."""
 
 
 class Collect(Section):
