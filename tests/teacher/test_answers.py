@@ -56,12 +56,27 @@ def test_what_cannot_be_used_has_a_reason(completion: Completion, problem: Probl
     assert read(completion, Whole) == problem
 
 
+@pytest.mark.parametrize("thoughts", ["<think>{'title': 'no'}</think>", "<thinking>\nHm.\n</thinking>\n", "[ is odd… </think>"[1:]])
+def test_what_a_model_thinks_aloud_is_no_part_of_its_answer(thoughts: str) -> None:
+    answer = '{"title": "a </think> b", "parts": []}'
+    assert read(_completion(thoughts + answer), Whole) == Whole(title="a </think> b", parts=[])
+    assert read(_completion(answer), Whole) == Whole(title="a </think> b", parts=[])
+    assert read(_completion(f"{thoughts} Hello."), None) == "Hello."
+    assert read(_completion("<think>Only that.</think>"), None) == Problem("empty", "the answer has no text")
+
+
+@pytest.mark.parametrize("text", ['{"title": "cut \\ud83d", "parts": []}', 'Here: {"title": "cut \\ud83d", "parts": []}'])
+def test_half_a_character_never_gets_into_a_row(text: str) -> None:
+    assert read(_completion(text), Whole) == Whole(title="cut ?", parts=[])
+
+
 def test_free_text_is_taken_as_it_is() -> None:
     assert read(_completion(" Hello. \n"), None) == "Hello."
 
 
 def test_nesting_without_end_is_no_crash() -> None:
     assert isinstance(read(_completion("[" * 100_000), Whole), Problem)
+    assert read(_completion("{" * 5_000), Whole) == Problem("not_json", "nested without end")
 
 
 def test_the_schema_is_strict_all_the_way_down() -> None:

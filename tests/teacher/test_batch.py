@@ -1,17 +1,22 @@
 """Requests in batch files: written, submitted, collected, once each, whatever happens on the way."""
 
 import asyncio
+import errno
 import json
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import openai
 import pytest
+from openai.resources.files import AsyncFiles
 
 from tests.teacher.client_program import request
 from tests.teacher.conftest import Serve, settings
 from tests.teacher.server import Running
-from tunewell.errors import TeacherError
+from tunewell.errors import MachineError, TeacherError
 from tunewell.teacher import OpenAITeacher, Reply, client
 from tunewell.teacher.batch import Batches
 
@@ -112,3 +117,116 @@ def test_a_batch_that_the_provider_refuses_stops_the_run(serve: Serve, tmp_path:
     outcomes = _ask(serve(batch_ends="failed"), tmp_path / "cache.sqlite", range(3))
     assert {type(outcome) for outcome in outcomes} == {TeacherError}
     assert "the provider refuses the batch" in outcomes[0].what
+
+
+def _answered(outcomes: list[Any]) -> bool:
+    return [outcome.value.number for outcome in outcomes] == list(range(len(outcomes)))
+
+
+def _with_the_output(monkeypatch: pytest.MonkeyPatch, change: Callable[[str], str]) -> None:
+    """The provider's first output arrives changed."""
+    content = AsyncFiles.content
+    changes = iter([change])
+
+    async def changed(files: AsyncFiles, identity: str) -> Any:
+        answer = await content(files, identity)
+        return SimpleNamespace(text=next(changes, str)(answer.text))
+
+    monkeypatch.setattr(AsyncFiles, "content", changed)
+
+
+def test_a_line_separator_inside_an_answer_ends_no_line(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, cache = serve(), tmp_path / "cache.sqlite"
+    _with_the_output(monkeypatch, lambda text: text.replace("word-", "word\u2028\x85-"))
+    first = _ask(server, cache, range(4))
+    assert [reply.value.word for reply in first] == [f"word\u2028\x85-{number}" for number in range(4)]
+    for path in tmp_path.glob("cache.sqlite*"):
+        path.unlink()
+    assert [reply.value for reply in _ask(server, cache, range(4))] == [reply.value for reply in first]
+    assert server.server.counts["ok"] == 4
+
+
+@pytest.mark.parametrize("damage", ["no JSON", "[]", '{"id": "x"}', '{"custom_id": "nobody\'s", "response": {"status_code": 200}}'])
+def test_a_damaged_line_counts_as_none_and_is_asked_again(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    server = serve()
+    _with_the_output(monkeypatch, lambda text: "\n".join([damage, *text.splitlines()[1:]]))
+    assert _answered(_ask(server, tmp_path / "cache.sqlite", range(4)))
+    assert server.server.counts["ok"] == 5
+    assert _answered(_ask(server, tmp_path / "cache.sqlite", range(4)))
+
+
+def test_a_submission_whose_answer_is_lost_is_not_made_again(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, submit, losses = serve(), Batches._submit, iter([True])
+
+    async def lost(batches: Batches, name: str) -> str:
+        identity = await submit(batches, name)
+        if next(losses, False):
+            raise openai.OpenAIError("the connection broke")
+        return identity
+
+    monkeypatch.setattr(Batches, "_submit", lost)
+    assert _answered(_ask(server, tmp_path / "cache.sqlite", range(4)))
+    assert server.server.counts["ok"] == 4
+
+
+def test_a_provider_that_is_gone_stops_the_run_and_keeps_the_file(
+    serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+
+    async def gone(batches: Batches, name: str) -> str:
+        raise openai.OpenAIError("the connection broke")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Batches, "_submit", gone)
+        outcomes = _ask(server, tmp_path / "cache.sqlite", range(3), patience=0.1)
+    assert {type(outcome) for outcome in outcomes} == {TeacherError}
+    assert outcomes[0].what.startswith("no answer about batches for 0.1 seconds; the last failure: ")
+    assert _answered(_ask(server, tmp_path / "cache.sqlite", range(3)))
+    assert len(_files(tmp_path / "cache.sqlite", ".jsonl")) == 1
+
+
+def test_a_line_that_fails_again_after_long_is_not_a_server_that_is_gone(serve: Serve, tmp_path: Path) -> None:
+    server = serve(scripts={"Number 1:": ["500", "500", ""]})
+    assert _answered(_ask(server, tmp_path / "cache.sqlite", range(3), patience=0.01))
+
+
+def test_two_processes_submit_a_file_once(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, submit = serve(batch_polls=9), Batches._submit
+
+    async def slowly(batches: Batches, name: str) -> str:
+        await asyncio.sleep(0.3)
+        return await submit(batches, name)
+
+    monkeypatch.setattr(Batches, "_submit", slowly)
+
+    async def ask(pause: float) -> list[Any]:
+        await asyncio.sleep(pause)
+        async with OpenAITeacher(settings(server.url, batch=True), tmp_path / "cache.sqlite") as teacher:
+            return await asyncio.gather(*(teacher.ask(request(number)) for number in range(4)), return_exceptions=True)
+
+    async def both() -> tuple[list[Any], list[Any]]:
+        # The second begins when the file of the first is written and not yet submitted.
+        return await asyncio.gather(ask(0.0), ask(0.2))
+
+    first, second = asyncio.run(asyncio.wait_for(both(), 20))
+    assert _answered(first)
+    assert _answered(second)
+    assert server.server.counts["ok"] == 4
+
+
+def test_a_full_disk_leaves_nobody_waiting(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("tunewell.teacher.batch.atomic_write", full)
+    outcomes = _ask(serve(), tmp_path / "cache.sqlite", range(3), seconds=5)
+    assert [(type(outcome), outcome.what) for outcome in outcomes] == [(MachineError, "the disk is full")] * 3
+
+
+def test_limits_of_single_requests_do_not_tear_a_file_apart(serve: Serve, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.sqlite"
+    assert _answered(_ask(serve(), cache, range(5), requests_per_minute=60, tokens_per_minute=1000, seconds=5))
+    assert len(_files(cache, ".jsonl")) == 1

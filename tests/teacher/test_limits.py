@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,25 @@ def test_rest_holds_back_all_and_the_longest_counts(time: _Time) -> None:
     assert _starts(pace, time, [1])[0] >= 1005
 
 
+def test_after_a_rest_they_do_not_all_begin_at_once(time: _Time) -> None:
+    pace = Pace(in_flight=8, requests_per_minute=60, clock=time)
+
+    async def work() -> list[float]:
+        places = [pace._wait(1) for _ in range(8)]  # eight that wait for their place when the server asks for rest
+        pace.rest(30)
+        starts = []
+        for place in places:
+            time.now = max(time.now, 1000.0 + place)
+            await pace.enter(1)
+            starts.append(time())
+            pace.leave()
+        return starts
+
+    starts = asyncio.run(work())
+    assert starts[0] >= 1030
+    assert all(later - earlier >= 0.999 for earlier, later in pairwise(starts))
+
+
 def test_slots_bound_what_is_in_flight() -> None:
     async def work() -> int:
         pace, inside, most = Pace(in_flight=3), 0, 0
@@ -90,12 +110,11 @@ def test_slots_bound_what_is_in_flight() -> None:
 def test_a_cancelled_wait_gives_its_slot_back() -> None:
     async def work() -> None:
         pace = Pace(in_flight=1)
-        pace.rest(60)
+        pace.rest(0.1)
         waiting = asyncio.create_task(pace.enter(1))
         await asyncio.sleep(0.02)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-        pace._rest_until = 0.0
         await asyncio.wait_for(pace.enter(1), 1)
 
     asyncio.run(work())
@@ -138,3 +157,15 @@ def test_what_earlier_processes_paid_counts() -> None:
     purse = Purse(Bill(3, 990, 0.5), tokens=1000)
     assert not asyncio.run(purse.set_aside(Charge(11, 0.0)))
     assert str(purse) == "990 of 1,000 tokens are spent"
+
+
+def test_what_floating_point_leaves_over_holds_nobody_back() -> None:
+    async def work() -> bool:
+        purse = Purse(_NOTHING, money=1.59)
+        for money in (0.61, 0.2, 0.13, 0.65):
+            assert await purse.set_aside(Charge(0, money))
+        for money in (0.2, 0.65, 0.61, 0.13):
+            purse.settle(aside=Charge(0, money), paid=Charge(0, 0.0))
+        return await asyncio.wait_for(purse.set_aside(Charge(0, 1.59)), 1)
+
+    assert asyncio.run(work())

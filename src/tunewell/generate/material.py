@@ -33,9 +33,15 @@ class Material(NamedTuple):
         return drawn if self.contacts is None else [masked(example, self.contacts) for example in drawn]
 
     def chunks(self) -> list[Document]:
-        """The chunks of all documents, in an order that hangs on the seed and each chunk alone."""
+        """The chunks of all documents, in an order that hangs on the seed and each chunk alone.
+
+        What several documents hold alike, below the same headings, is there once: it would give the same rows again.
+        """
         cut = chunks(read_documents(self.collected / "documents"))
-        return sorted(cut, key=lambda chunk: (self._place(chunk.id), chunk.id))
+        unique: dict[tuple[str, str], Document] = {}
+        for chunk in sorted(cut, key=lambda chunk: (self._place(chunk.id), chunk.id)):
+            unique.setdefault((chunk.heading, chunk.text), chunk)
+        return list(unique.values())
 
     def has_rows(self) -> bool:
         """Whether there is any domain row."""

@@ -1,6 +1,7 @@
 """From the text of an answer to the shape that was asked for, and what is said to a model whose answer does not have it."""
 
 import json
+import re
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -8,8 +9,11 @@ import json_repair
 from pydantic import BaseModel, ValidationError
 
 from tunewell.teacher.cache import Completion
+from tunewell.text import well_formed
 
 _SHOWN_ERRORS = 5
+# Some chat formats open the thoughts in the prompt, so that the answer only holds their end.
+_THOUGHTS = re.compile(r"\A\s*(?:<think(?:ing)?>|(?![\s{\[`])).*?</think(?:ing)?>", re.DOTALL)
 
 
 class Problem(NamedTuple):
@@ -25,7 +29,7 @@ def read(completion: Completion, shape: type[BaseModel] | None) -> Any:
     JSON inside prose or fences, with comments, trailing commas or single quotes is repaired. What was cut off at the limit of
     tokens is not: its end is missing.
     """
-    text = completion.text.strip()
+    text = without_thoughts(completion.text)
     if completion.refusal or completion.finish == "content_filter":
         return Problem("refused", completion.refusal or "stopped by the server's content filter")
     if completion.finish == "length":
@@ -33,6 +37,15 @@ def read(completion: Completion, shape: type[BaseModel] | None) -> Any:
     if not text:
         return Problem("empty", "the answer has no text")
     return text if shape is None else _parsed(text, shape)
+
+
+def without_thoughts(text: str) -> str:
+    r"""The answer of a model that thinks aloud first, where the server does not part the two.
+
+    >>> without_thoughts("<think>Is it 5? Yes.</think>\n\nFive days."), without_thoughts("Is it 5?</think>Five days.")
+    ('Five days.', 'Five days.')
+    """
+    return _THOUGHTS.sub("", text, count=1).strip()
 
 
 def correction(problem: Problem, shape: type[BaseModel] | None) -> str:
@@ -50,6 +63,7 @@ def schema_of(shape: type[BaseModel]) -> dict[str, Any]:
     return shape.model_json_schema()
 
 
+@cache
 def in_words(shape: type[BaseModel]) -> str:
     """The request for a shape, for servers that take no schema, and for second askings."""
     schema = json.dumps(schema_of(shape), ensure_ascii=False)
@@ -71,10 +85,12 @@ def _parsed(text: str, shape: type[BaseModel]) -> Any:
     if "{" not in text and "[" not in text:
         return Problem("not_json", f"expected JSON, got {text[:80]!r}")
     try:
-        return shape.model_validate(json_repair.loads(text))
+        # Halves of surrogate pairs can stand in JSON as escapes, and in no file.
+        repaired = well_formed(json.dumps(json_repair.loads(text), ensure_ascii=False))
+        return shape.model_validate_json(repaired)
     except ValidationError as error:
         problems = error.errors() if error.errors()[0]["type"] != "model_type" else first.errors()
-    except RecursionError:
+    except (RecursionError, ValueError):
         return Problem("not_json", "nested without end")
     shown = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'answer'}: {one['msg']}" for one in problems[:_SHOWN_ERRORS])
     return Problem("wrong_shape", shown)

@@ -6,15 +6,18 @@ beside the cache: a process that is started again waits for what was submitted b
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import openai
 
 from tunewell.errors import TeacherError
-from tunewell.store import atomic_write, digest, write_json
+from tunewell.store import atomic_write, digest, exclusive, friendly_disk_errors, write_json
 from tunewell.teacher.secrets import hider
 from tunewell.teacher.transport import TooMany, Unavailable, status_error, what_went_wrong
 
@@ -25,19 +28,30 @@ _ENDED = {"completed", "failed", "expired", "cancelled"}
 _SLOWER = 1.5
 _LONGEST_WAIT = 60.0
 
+_Value = TypeVar("_Value")
+
 
 class Batches:
     """A `Transport` whose requests travel in batch files, kept in `folder`.
 
     `quiet` is how many seconds no new request may have come before a file is closed, `poll` how many go by before the provider is
-    asked for the first time whether it is done.
+    asked for the first time whether it is done, and `patience` how many it may give no answer at all before it counts as gone.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI, folder: Path, *, secret: str, quiet: float = 1.0, poll: float = 2.0) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        folder: Path,
+        *,
+        secret: str,
+        quiet: float = 1.0,
+        poll: float = 2.0,
+        patience: float = 600.0,
+    ) -> None:
         self._client = client
         self._folder = folder / "batches" / digest(str(client.base_url))[:8]
         self._hide = hider(secret)
-        self._quiet, self._poll = quiet, poll
+        self._quiet, self._poll, self._patience = quiet, poll, patience
         self._queue: dict[str, Mapping[str, Any]] = {}
         self._waiting: dict[str, asyncio.Future[Mapping[str, Any]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -60,9 +74,9 @@ class Batches:
         """Go on with the batches of earlier processes: those that are done are read, the others waited for."""
         for path in sorted(self._folder.glob("*.jsonl")):
             output = path.with_suffix(".output")
-            keys = [line["custom_id"] for line in _lines(path.read_text(encoding="utf-8"))]
-            answers = list(_lines(output.read_text(encoding="utf-8"))) if output.exists() else []
-            done = {line["custom_id"]: line for line in answers if _status(line) == 200}
+            keys = list(_by_key(path.read_text(encoding="utf-8")))
+            answers = _by_key(output.read_text(encoding="utf-8")) if output.exists() else {}
+            done = {key: line for key, line in answers.items() if _status(line) == 200}
             for key in done if output.exists() else keys:
                 self._waiting[key] = asyncio.get_running_loop().create_future()
             if output.exists():
@@ -83,14 +97,20 @@ class Batches:
                 size = len(self._queue)
                 await asyncio.sleep(self._quiet)
             taken = self._take()
-            name = self._new_name(list(taken))
-            lines = [
-                {"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body} for key, body in taken.items()
-            ]
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self._folder / f"{name}.jsonl") as temporary:
-                temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-            self._start(self._see_through(name, list(taken)))
+            try:
+                name = self._written(taken)
+            except Exception as error:
+                self._fail(list(taken), error)
+            else:
+                self._start(self._see_through(name, list(taken)))
+
+    def _written(self, taken: Mapping[str, Mapping[str, Any]]) -> str:
+        """The name of the file into which these requests were written."""
+        name = self._new_name(list(taken))
+        lines = [{"custom_id": key, "method": "POST", "url": "/v1/chat/completions", "body": body} for key, body in taken.items()]
+        with friendly_disk_errors(self._folder), atomic_write(self._folder / f"{name}.jsonl") as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        return name
 
     def _take(self) -> dict[str, Mapping[str, Any]]:
         taken: dict[str, Mapping[str, Any]] = {}
@@ -109,23 +129,56 @@ class Batches:
     async def _see_through(self, name: str, keys: list[str]) -> None:
         """Submit a file, unless that was done before, wait for its end, and hand out what came back."""
         try:
-            batch = await self._ended(await self._submitted(name))
-            answers = await self._collected(name, batch)
+            with friendly_disk_errors(self._folder):
+                batch = await self._ended(await self._submitted(name))
+                self._hand_out(await self._collected(name, batch))
         except Exception as error:
-            answers = {}
             self._fail(keys, error)
-        self._hand_out(answers)
         self._fail(keys, Unavailable("server_error", "the batch ended without an answer to this request"))
 
     async def _submitted(self, name: str) -> str:
-        """The provider's id of the batch. A batch that was submitted just before the process died is found by its name."""
+        """The provider's id of the batch."""
         state = self._folder / f"{name}.json"
-        if state.exists():
-            return str(json.loads(state.read_text(encoding="utf-8"))["id"])
-        found = [batch.id async for batch in self._client.batches.list() if (batch.metadata or {}).get("tunewell") == name]
-        identity = found[0] if found else await self._submit(name)
-        write_json(state, {"id": identity})
+        async with self._alone():
+            if state.exists():
+                return str(json.loads(state.read_text(encoding="utf-8"))["id"])
+            identity = await self._answered(lambda: self._found_or_submitted(name))
+            write_json(state, {"id": identity})
         return identity
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """While this lasts, no other process submits what lies in the folder."""
+        with ExitStack() as lock:
+            while True:
+                with suppress(BlockingIOError):
+                    lock.enter_context(exclusive(self._folder / "submitting.lock", wait=False))
+                    break
+                await asyncio.sleep(self._poll)
+            yield
+
+    async def _answered(self, call: Callable[[], Awaitable[_Value]]) -> _Value:
+        """What a call of the provider gives, once it gives anything: a batch goes on without us."""
+        wait, since = self._poll, time.monotonic()
+        while True:
+            try:
+                return await call()
+            except openai.OpenAIError as error:
+                failure = what_went_wrong(error, self._hide)
+            except (ValueError, RecursionError) as error:
+                failure = Unavailable("server_error", f"the answer is no JSON: {error}")
+            if not isinstance(failure, (TooMany, Unavailable)):
+                raise failure
+            if time.monotonic() - since > self._patience:
+                what = f"no answer about batches for {self._patience:g} seconds; the last failure: {failure}"
+                raise TeacherError(what, where="teacher.server", hint="what was submitted is kept; the same command goes on")
+            await asyncio.sleep(wait)
+            wait = min(wait * _SLOWER, _LONGEST_WAIT)
+
+    async def _found_or_submitted(self, name: str) -> str:
+        """A batch that was submitted just before the process died, or whose answer did not arrive, is found by its name."""
+        found = [batch.id async for batch in self._client.batches.list() if (batch.metadata or {}).get("tunewell") == name]
+        return found[0] if found else await self._submit(name)
 
     async def _submit(self, name: str) -> str:
         content = (self._folder / f"{name}.jsonl").read_bytes()
@@ -140,37 +193,32 @@ class Batches:
         while True:
             await asyncio.sleep(wait)
             wait = min(wait * _SLOWER, _LONGEST_WAIT)
-            try:
-                batch = await self._client.batches.retrieve(identity)
-            except openai.OpenAIError as error:
-                failure = what_went_wrong(error, self._hide)
-                if not isinstance(failure, (TooMany, Unavailable)):
-                    raise failure from None
-                continue  # the batch goes on without us
+            batch = await self._answered(lambda: self._client.batches.retrieve(identity))
             if batch.status in _ENDED:
                 return batch
 
     async def _collected(self, name: str, batch: Any) -> dict[str, Any]:
         """What came back, by key. Raises `TeacherError` where the provider did not take the file."""
         files = [identity for identity in (batch.output_file_id, batch.error_file_id) if identity]
-        text = "".join([(await self._client.files.content(identity)).text.rstrip("\n") + "\n" for identity in files])
+        contents = [await self._answered(partial(self._client.files.content, identity)) for identity in files]
+        text = "".join(content.text.rstrip("\n") + "\n" for content in contents)
         with atomic_write(self._folder / f"{name}.output") as temporary:
             temporary.write_text(text, encoding="utf-8")
         if batch.status == "failed":
             problems = "; ".join(str(error.message) for error in (batch.errors.data or [])) if batch.errors else "no reason given"
             raise TeacherError(f"the provider refuses the batch: {self._hide(problems)}", where=f"batch {batch.id}")
-        return {line["custom_id"]: line for line in _lines(text)}
+        return _by_key(text)
 
     def _hand_out(self, answers: Mapping[str, Any]) -> None:
         for key, line in answers.items():
             waiting = self._waiting.get(key)
             if waiting is None or waiting.done():
                 continue
+            body = _response(line).get("body")
             if _status(line) == 200:
-                waiting.set_result(line["response"]["body"])
+                waiting.set_result(body or {})
             else:
-                response = line.get("response") or {}
-                body = response.get("body") or {"error": line.get("error") or "no answer"}
+                body = body or {"error": line.get("error") or "no answer"}
                 self._fail([key], status_error(_status(line), body, self._hide))
 
     def _fail(self, keys: list[str], error: Exception) -> None:
@@ -183,9 +231,22 @@ class Batches:
                 del self._waiting[key]
 
 
-def _lines(text: str) -> Iterator[Any]:
-    return (json.loads(line) for line in text.splitlines() if line.strip())
+def _by_key(text: str) -> dict[str, Any]:
+    """The lines of a file that belong to a request; a line that is damaged counts as one that did not come."""
+    lines: dict[str, Any] = {}
+    # Not `splitlines`: it would cut at a line separator inside a text.
+    for line in text.split("\n"):
+        with suppress(ValueError, RecursionError, KeyError, TypeError):
+            value = json.loads(line)
+            lines[value["custom_id"]] = value
+    return lines
+
+
+def _response(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    response = line.get("response")
+    return response if isinstance(response, dict) else {}
 
 
 def _status(line: Mapping[str, Any]) -> int:
-    return int((line.get("response") or {}).get("status_code") or 500)
+    status = _response(line).get("status_code")
+    return status if isinstance(status, int) else 500

@@ -101,6 +101,11 @@ class Cache:
         row = self._reader.execute("select request from completions where key = ?", (key,)).fetchone()
         return None if row is None else json.loads(zlib.decompress(row[0]).decode("utf-8", "surrogatepass"))
 
+    async def settled(self) -> None:
+        """Return when all that was put is written, though those who put it be gone."""
+        if self._writing is not None:
+            await self._writing
+
     def close(self) -> None:
         """Let go of the file."""
         self._reader.close()

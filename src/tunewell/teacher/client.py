@@ -10,7 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -22,22 +22,24 @@ from tunewell.errors import TeacherError
 from tunewell.recipe import Teacher as Settings
 from tunewell.records import Message
 from tunewell.store import digest
-from tunewell.teacher.answers import Problem, correction, in_words, read, response_format, schema_of
+from tunewell.teacher.answers import Problem, correction, in_words, read, response_format, schema_of, without_thoughts
 from tunewell.teacher.batch import BATCH_REQUESTS, Batches
 from tunewell.teacher.cache import Cache, Completion
 from tunewell.teacher.limits import Charge, Pace, Purse
 from tunewell.teacher.prices import price_of
 from tunewell.teacher.protocol import BudgetReached, Reply, Request, RequestFailed
-from tunewell.teacher.secrets import read_key
+from tunewell.teacher.secrets import is_on_this_machine, read_key
 from tunewell.teacher.transport import Live, Refused, TooMany, Transport, Unavailable
 from tunewell.text import well_formed
 
 _TRIES = {"server_error": 6, "timed_out": 3, "too_many": 100}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_MOST_DOUBLINGS = 10
 _SECONDS_TO_FINISH = 10.0
 _BYTES_A_TOKEN = 2
 _TOKENS_A_MESSAGE = 8
+_MOST_TOKENS = 1 << 40
 
 
 class Spent(NamedTuple):
@@ -72,14 +74,10 @@ class OpenAITeacher:
         self._cache = Cache(cache or default_cache())
         self._purse_name = purse
         self._purse = Purse(self._cache.bill(purse), tokens=settings.budget.tokens, money=settings.budget.money)
-        self._pace = Pace(
-            in_flight=BATCH_REQUESTS if settings.batch else settings.concurrency,
-            requests_per_minute=settings.requests_per_minute,
-            tokens_per_minute=settings.tokens_per_minute,
-        )
+        self._pace = _pace(settings)
         self._not_taken: set[str] = set()
         self._failing_since: float | None = None
-        self._under_way: dict[str, asyncio.Task[Completion]] = {}
+        self._under_way: dict[str, _UnderWay] = {}
 
     async def __aenter__(self) -> Self:
         self._client = openai.AsyncOpenAI(
@@ -87,20 +85,25 @@ class OpenAITeacher:
             api_key=self._secret,
             max_retries=0,
             timeout=self._settings.timeout,
-            http_client=openai.DefaultAioHttpClient(timeout=self._settings.timeout),
+            # The way to a server on this machine leads through no proxy.
+            http_client=openai.DefaultAioHttpClient(timeout=self._settings.timeout, trust_env=not is_on_this_machine(self.server)),
         )
-        batches = Batches(self._client, self._cache.folder, secret=self._secret) if self._settings.batch else None
-        self._transport: Transport = batches or Live(self._client, secret=self._secret)
+        self._transport: Transport = (
+            Batches(self._client, self._cache.folder, secret=self._secret, patience=self._settings.patience)
+            if self._settings.batch
+            else Live(self._client, secret=self._secret, timeout=self._settings.timeout)
+        )
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        under_way = list(self._under_way.values())
+        under_way = [work.task for work in self._under_way.values()]
         if under_way and not self._settings.batch:
             await asyncio.wait(under_way, timeout=None if kind is None else _SECONDS_TO_FINISH)
         for task in under_way:
             task.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
         await self._client.close()
+        await self._cache.settled()
         self._cache.close()
 
     async def ask(self, request: Request) -> Reply:
@@ -111,7 +114,11 @@ class OpenAITeacher:
         asked = [await self._complete(request)]
         value = read(asked[0].completion, request.shape)
         if isinstance(value, Problem) and value.reason != "refused":
-            asked.append(await self._complete(_asked_again(request, asked[0].completion, value)))
+            try:
+                asked.append(await self._complete(_asked_again(request, asked[0].completion, value)))
+            except RequestFailed as failure:
+                failure.paid = _reply(asked, None)
+                raise
             value = read(asked[1].completion, request.shape)
         if isinstance(value, Problem):
             raise RequestFailed(*value, key=asked[0].key, paid=_reply(asked, None))
@@ -126,20 +133,29 @@ class OpenAITeacher:
         if completion is not None:
             self._count(completion, cached=True)
             return _Asked(completion, key, prompt, cached=True)
-        task = self._under_way.get(key)
-        if task is None:
-            task = self._under_way[key] = asyncio.create_task(self._fetch(key, request))
-            task.add_done_callback(lambda done: self._forget(key, done))
-        # Whoever waits may be cancelled; the request is paid for and goes on.
-        return _Asked(await asyncio.shield(task), key, prompt, cached=False)
+        work = self._under_way.get(key)
+        if work is None:
+            work = self._under_way[key] = _UnderWay(asyncio.create_task(self._fetch(key, request)))
+            work.task.add_done_callback(lambda done: self._forget(key, done))
+        work.waiting += 1
+        try:
+            # Whoever waits may be cancelled; a request that was sent is paid for and goes on.
+            return _Asked(await asyncio.shield(work.task), key, prompt, cached=False)
+        finally:
+            work.waiting -= 1
+            if not (work.waiting or work.is_sent or work.task.done()):
+                del self._under_way[key]
+                work.task.cancel()
 
     def _forget(self, key: str, done: "asyncio.Task[Completion]") -> None:
-        del self._under_way[key]
+        if key in self._under_way and self._under_way[key].task is done:
+            del self._under_way[key]
         if not done.cancelled():
             done.exception()  # looked at, so that nobody complains where all who waited are gone
 
     async def _fetch(self, key: str, request: Request) -> Completion:
-        size = sum(len(message.content.encode("utf-8", "surrogatepass")) for message in request.messages)
+        texts = [message.content for message in request.messages] + ([in_words(request.shape)] if request.shape else [])
+        size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         prompt_tokens = size // _BYTES_A_TOKEN + _TOKENS_A_MESSAGE * len(request.messages)
         most = Charge(prompt_tokens + request.max_tokens, self._cost(prompt_tokens, request.max_tokens) or 0.0)
         if not await self._purse.set_aside(most):
@@ -163,6 +179,7 @@ class OpenAITeacher:
         failures: Counter[str] = Counter()
         while True:
             await self._pace.enter(tokens)
+            self._under_way[key].is_sent = True
             try:
                 body = self._body(request)
                 answer = await self._transport.send(_idempotency_key(key, body), body)
@@ -171,6 +188,7 @@ class OpenAITeacher:
                 if refusal.parameter not in body:
                     raise RequestFailed("refused", str(refusal), key=key) from None
                 self._not_taken.add(refusal.parameter)
+                self._failing_since = None  # it has answered
                 pause = 0.0
             except (TooMany, Unavailable) as failure:
                 pause = self._pause_after(failure, failures, key)
@@ -185,14 +203,16 @@ class OpenAITeacher:
         """Seconds until the next attempt. Raises `RequestFailed` where there is none, `TeacherError` where the server is gone."""
         now = time.monotonic()
         self._failing_since = self._failing_since or now
-        if now - self._failing_since > self._settings.patience:
+        # Of a batch, what it left undone says nothing about the server; whether that can be reached is for `Batches` to see.
+        if not self._settings.batch and now - self._failing_since > self._settings.patience:
             what = f"no answer from {self.server} for {self._settings.patience:g} seconds; the last failure: {failure}"
             raise TeacherError(what, where="teacher.server", hint="what was answered is kept; the same command goes on")
         reason = "too_many" if isinstance(failure, TooMany) else failure.reason
         failures[reason] += 1
         if failures[reason] == _TRIES.get(reason):
             raise RequestFailed(reason, str(failure), key=key)
-        pause: float = min(_FIRST_PAUSE * 2 ** (failures.total() - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        doublings = min(failures.total() - 1, _MOST_DOUBLINGS)
+        pause: float = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
         if isinstance(failure, TooMany) and failure.seconds is not None:
             # Not all at the same moment, which would be too many again.
             pause = failure.seconds + random.uniform(0.0, 0.2)  # noqa: S311
@@ -223,12 +243,11 @@ class OpenAITeacher:
             text = _plain(message.get("content"))
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Unavailable("server_error", "the answer has no `choices[0].message`") from None
-        usage = answer.get("usage") or {}
         asked = json.dumps(body["messages"], ensure_ascii=False)
-        prompt_tokens = usage.get("prompt_tokens") or len(asked.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN
-        completion_tokens = usage.get("completion_tokens") or len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN
+        prompt_tokens = _tokens(answer.get("usage"), "prompt_tokens", asked)
+        completion_tokens = _tokens(answer.get("usage"), "completion_tokens", text)
         cost = self._cost(prompt_tokens, completion_tokens)
-        finish, refusal = choice.get("finish_reason") or "", message.get("refusal") or ""
+        finish, refusal = (_text(part.get(name)) for part, name in ((choice, "finish_reason"), (message, "refusal")))
         return Completion(text, finish, refusal, prompt_tokens, completion_tokens, cost)
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
@@ -249,6 +268,15 @@ class OpenAITeacher:
         )
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """A request that is asked for: how many wait for its answer, and whether it may have been paid for."""
+
+    task: asyncio.Task[Completion]
+    waiting: int = 0
+    is_sent: bool = False
+
+
 class _Asked(NamedTuple):
     completion: Completion
     key: str
@@ -266,6 +294,17 @@ def default_cache() -> Path:
     return Path(platformdirs.user_cache_dir("tunewell")) / "teacher.sqlite"
 
 
+def _pace(settings: Settings) -> Pace:
+    """The pace of single requests; what goes into batch files has limits of its own."""
+    if settings.batch:
+        return Pace(in_flight=BATCH_REQUESTS)
+    return Pace(
+        in_flight=settings.concurrency,
+        requests_per_minute=settings.requests_per_minute,
+        tokens_per_minute=settings.tokens_per_minute,
+    )
+
+
 def _messages(request: Request) -> list[dict[str, str]]:
     return [{"role": message.role, "content": well_formed(message.content)} for message in request.messages]
 
@@ -274,7 +313,7 @@ def _reply(asked: Sequence[_Asked], value: Any) -> Reply:
     completions = [each.completion for each in asked]
     costs = [completion.cost for completion in completions]
     return Reply(
-        text=completions[-1].text,
+        text=without_thoughts(completions[-1].text),
         value=value,
         key=asked[-1].key,
         prompt=asked[0].prompt,
@@ -286,7 +325,8 @@ def _reply(asked: Sequence[_Asked], value: Any) -> Reply:
 
 
 def _asked_again(request: Request, completion: Completion, problem: Problem) -> Request:
-    answered = [Message("assistant", completion.text)] if completion.text.strip() and problem.reason != "cut" else []
+    text = without_thoughts(completion.text)
+    answered = [Message("assistant", text)] if text and problem.reason != "cut" else []
     if answered:
         messages = (*request.messages, *answered, Message("user", correction(problem, request.shape)))
     else:
@@ -303,5 +343,17 @@ def _idempotency_key(key: str, body: Mapping[str, Any]) -> str:
 
 def _plain(content: Any) -> str:
     """The text of a message, which some servers give in parts."""
-    text = "".join(str(part.get("text", "")) for part in content) if isinstance(content, list) else content or ""
+    text = "".join(str(part.get("text") or "") for part in content) if isinstance(content, list) else content or ""
     return well_formed(text)
+
+
+def _text(value: Any) -> str:
+    return "" if not value else well_formed(value if isinstance(value, str) else json.dumps(value))
+
+
+def _tokens(usage: Any, name: str, text: str) -> int:
+    """How many tokens a server bills; where it does not say, as many as the text may have at most."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    if isinstance(count, int | float) and 0 < count < _MOST_TOKENS:
+        return int(count)
+    return len(text.encode("utf-8", "surrogatepass")) // _BYTES_A_TOKEN

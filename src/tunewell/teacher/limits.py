@@ -38,8 +38,9 @@ class Pace:
         await self._slots.acquire()
         try:
             await asyncio.sleep(self._wait(tokens))
-            while (rest := self._rest_until - self._clock()) > 0:
-                await asyncio.sleep(rest)
+            while self._clock() < self._rest_until:
+                # A new place behind the rest: those who waited through it must not all begin at its end.
+                await asyncio.sleep(self._wait(tokens))
         except BaseException:
             self._slots.release()
             raise
@@ -54,7 +55,7 @@ class Pace:
 
     def _wait(self, tokens: int) -> float:
         now = self._clock()
-        begin = max(now, self._next_request, self._next_token)
+        begin = max(now, self._rest_until, self._next_request, self._next_token)
         self._next_request = begin + max(self._seconds_a_request, next(self._ramp, 0.0))
         self._next_token = begin + self._seconds_a_token * tokens
         return begin - now
@@ -74,6 +75,7 @@ class Purse:
         self._limit = Charge(tokens, money)
         self._spent = Charge(bill.tokens, bill.cost)
         self._aside = Charge(0, 0.0)
+        self._holders = 0
         self._changed = asyncio.Event()
 
     async def set_aside(self, most: Charge) -> bool:
@@ -84,11 +86,15 @@ class Purse:
             self._changed.clear()
             await self._changed.wait()
         self._aside = _sum(self._aside, most)
+        self._holders += 1
         return True
 
     def settle(self, *, aside: Charge, paid: Charge) -> None:
         """Put back what was set aside, and pay."""
-        self._aside = Charge(self._aside.tokens - aside.tokens, self._aside.money - aside.money)
+        self._holders -= 1
+        # In floating point, a sum whose parts are all taken away is not always nothing, and what is left would hold back for ever.
+        left = Charge(self._aside.tokens - aside.tokens, self._aside.money - aside.money)
+        self._aside = left if self._holders else Charge(0, 0.0)
         self._spent = _sum(self._spent, paid)
         self._changed.set()
 

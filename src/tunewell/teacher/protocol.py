@@ -47,8 +47,8 @@ class Reply:
 class RequestFailed(Exception):
     """A request that gets no usable answer, for a reason of its own: it is listed, and the others go on.
 
-    `reason` is one of `refused`, `server_error`, `timed_out`, `cut`, `empty`, `not_json`, `wrong_shape`, `budget`. `paid` is
-    what came back all the same and was of no use, None where nothing did.
+    `reason` is one of `refused`, `server_error`, `timed_out`, `too_many`, `cut`, `empty`, `not_json`, `wrong_shape`, `budget`.
+    `paid` is what came back all the same and was of no use, None where nothing did.
     """
 
     def __init__(self, reason: str, detail: str, *, key: str, paid: Reply | None = None) -> None:

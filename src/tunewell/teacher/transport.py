@@ -4,6 +4,7 @@ What goes wrong on the way is of four kinds: the request itself is at fault (`Re
 the server wants rest (`TooMany`), or nothing will work (`TeacherError`).
 """
 
+import asyncio
 import email.utils
 import json
 import time
@@ -18,6 +19,8 @@ from tunewell.teacher.secrets import hider
 
 _DETAIL_CHARS = 300
 _LONGEST_REST = 3600.0
+_GRACE = 0.5
+_TIMED_OUT = "no answer in time (teacher.timeout)"
 _NO_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -59,20 +62,26 @@ class Live:
     `key` goes along as `Idempotency-Key`: a server or gateway that honours it bills a request that had to be sent again once.
     """
 
-    def __init__(self, client: openai.AsyncOpenAI, *, secret: str) -> None:
+    def __init__(self, client: openai.AsyncOpenAI, *, secret: str, timeout: float) -> None:
         self._client = client
         self._hide = hider(secret)
+        self._timeout = timeout
 
     async def send(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """The server's answer as JSON. Raises `Refused`, `Unavailable`, `TooMany` or `TeacherError`."""
         try:
-            # The typed method builds models that nothing here reads, at twice the cost of the request.
-            answer = await self._client.post(
-                "/chat/completions", cast_to=object, body=dict(body), options={"headers": {"Idempotency-Key": key}}
-            )
+            # The SDK's own limit says more of what went wrong, but begins anew with each piece that comes in, and some servers send
+            # blank lines while they work.
+            async with asyncio.timeout(self._timeout + _GRACE):
+                # The typed method builds models that nothing here reads, at twice the cost of the request.
+                answer = await self._client.post(
+                    "/chat/completions", cast_to=object, body=dict(body), options={"headers": {"Idempotency-Key": key}}
+                )
+        except TimeoutError:
+            raise Unavailable("timed_out", _TIMED_OUT) from None
         except openai.OpenAIError as error:
             raise what_went_wrong(error, self._hide) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Unavailable("server_error", f"the answer is no JSON: {error}") from None
         if not isinstance(answer, dict):
             raise Unavailable("server_error", f"expected JSON, got {self._hide(str(answer))[:_DETAIL_CHARS]!r}")
@@ -111,7 +120,7 @@ def what_went_wrong(error: openai.OpenAIError, hide: Callable[[str], str]) -> Ex
     if isinstance(beneath, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError):
         return Unavailable("server_error", f"the connection broke: {detail}")
     if isinstance(error, openai.APITimeoutError):
-        return Unavailable("timed_out", "no answer in time (teacher.timeout)")
+        return Unavailable("timed_out", _TIMED_OUT)
     if isinstance(error, openai.APIConnectionError):
         return Unavailable("server_error", f"the connection broke: {detail}")
     return Unavailable("server_error", hide(str(error))[:_DETAIL_CHARS])
