@@ -132,7 +132,7 @@ class Teacher(Section):
     concurrency: Positive = 16
     """Requests in flight."""
     requests_per_minute: NotNegative = 0
-    """Most requests begun in a minute. 0 sets no limit."""
+    """Most requests begun in a minute. 0 sets no limit. Batch files have limits of their own."""
     tokens_per_minute: NotNegative = 0
     """Most tokens asked for in a minute, prompts and longest answers together. 0 sets no limit."""
     timeout: Annotated[float, Field(gt=0)] = 120

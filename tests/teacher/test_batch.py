@@ -113,6 +113,20 @@ def test_answers_that_were_fetched_and_not_yet_kept_are_read_from_disk(serve: Se
     assert server.server.counts["ok"] == 5
 
 
+def test_a_batch_that_the_provider_has_lost_is_named(serve: Serve, tmp_path: Path) -> None:
+    cache = tmp_path / "cache.sqlite"
+    server = serve(batch_polls=9)
+    with pytest.raises(TimeoutError):
+        _ask(server, cache, range(3), seconds=0.4)
+    [state] = _files(cache, ".json")
+    state.write_text('{"id": "batch_lost"}', encoding="utf-8")
+    outcomes = _ask(server, cache, range(3))
+    assert {type(outcome) for outcome in outcomes} == {TeacherError}
+    assert outcomes[0].where == str(state)
+    assert outcomes[0].what.startswith("batch batch_lost: the server knows no such model or address")
+    assert outcomes[0].hint.startswith("if it is lost, delete this file and the one beside it")
+
+
 def test_a_batch_that_the_provider_refuses_stops_the_run(serve: Serve, tmp_path: Path) -> None:
     outcomes = _ask(serve(batch_ends="failed"), tmp_path / "cache.sqlite", range(3))
     assert {type(outcome) for outcome in outcomes} == {TeacherError}

@@ -130,7 +130,7 @@ class Batches:
         """Submit a file, unless that was done before, wait for its end, and hand out what came back."""
         try:
             with friendly_disk_errors(self._folder):
-                batch = await self._ended(await self._submitted(name))
+                batch = await self._ended(name, await self._submitted(name))
                 self._hand_out(await self._collected(name, batch))
         except Exception as error:
             self._fail(keys, error)
@@ -188,12 +188,16 @@ class Batches:
         )
         return batch.id
 
-    async def _ended(self, identity: str) -> Any:
+    async def _ended(self, name: str, identity: str) -> Any:
         wait = self._poll
         while True:
             await asyncio.sleep(wait)
             wait = min(wait * _SLOWER, _LONGEST_WAIT)
-            batch = await self._answered(lambda: self._client.batches.retrieve(identity))
+            try:
+                batch = await self._answered(lambda: self._client.batches.retrieve(identity))
+            except TeacherError as error:
+                hint = "if it is lost, delete this file and the one beside it; its requests are then sent, and paid for, anew"
+                raise TeacherError(f"batch {identity}: {error.what}", where=str(self._folder / f"{name}.json"), hint=hint) from None
             if batch.status in _ENDED:
                 return batch
 
