@@ -63,7 +63,7 @@ HOSTILE = (
 )
 ATTACK = Document("chunk-attack", "docs/<b>.md", "<i>", f"💳 {HOSTILE} and the words after it", 0, 300, "en")
 LOGGED = Example(
-    (Message("user", "my refund hasnt come yet??"), Message("assistant", "Card refunds take five to ten business days.")),
+    (Message("user", "my refund did not come yet??"), Message("assistant", "Card refunds take five to ten business days.")),
     "domain",
     Origin("logs/2026-03.csv", 41),
     language="en",
@@ -141,7 +141,7 @@ def kept_rows() -> list[Example]:
     more = (Message("user", "那之后呢？"), Message("assistant", "顺延至下一个工作日。"))
     conversation = replace(conversation, messages=(Message("system", "你是商户客服。"), *conversation.messages, *more), id="")
     logged = Example(
-        (Message("user", "my refund hasnt come yet??"), Message("assistant", "Card refunds take up to ten business days.")),
+        (Message("user", "my refund did not come yet??"), Message("assistant", "Card refunds take up to ten business days.")),
         "domain",
         Origin("real_qa"),
         task="real_qa",
