@@ -56,7 +56,7 @@ def test_account_of_two_tasks(capsys: pytest.CaptureFixture[str]) -> None:
         "replay: 40 answers of the base model, 8 left out",
         "the budget was reached before all rows were made; raise `teacher.budget` and run again to go on",
         "3 failed, listed in runs/x/2-generate/failed.jsonl",
-        "`--from generate` asks for them again, and pays nothing twice",
+        "`tunewell run RECIPE --until generate --from generate` asks again where no answer came, and pays nothing twice",
     ]
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -27,7 +28,7 @@ from tunewell.records import (
     dropped_to_row,
     example_to_row,
 )
-from tunewell.store import write_rows
+from tunewell.store import write_json, write_rows
 
 REFUNDS = Document(
     id="chunk-refunds",
@@ -168,6 +169,18 @@ def rejected_rows() -> list[Dropped]:
     ]
 
 
+def _account(kept: list[Example]) -> dict[str, Any]:
+    spent = {"requests": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0, "cost": None}
+    outcome: dict[str, Any] = {"rejected": {}, "failed": {}, "skipped": {}}
+    tasks = []
+    for name in sorted({row.task for row in kept}):
+        rows = [row for row in kept if row.task == name]
+        counts = {"task": name, "asked": len(rows), "made": len(rows), "kept": len(rows)}
+        tasks.append({**counts, **outcome, **spent, "languages": dict(Counter(row.language for row in rows))})
+    replay = {"rows": 0, "left_out": 0}
+    return {"tasks": tasks, "teacher": None, "currency": "", "cost": None, "replay": replay, "budget_reached": False}
+
+
 def build_run(folder: Path, rows: list[Example] | None = None) -> Path:
     """A run folder whose stages `collect` and `generate` are done."""
     kept = kept_rows() if rows is None else rows
@@ -175,6 +188,7 @@ def build_run(folder: Path, rows: list[Example] | None = None) -> Path:
     write_rows(folder / "2-generate" / "examples", EXAMPLE_SCHEMA, map(example_to_row, kept))
     write_rows(folder / "2-generate" / "dropped", DROPPED_SCHEMA, map(dropped_to_row, rejected_rows()))
     write_rows(folder / "2-generate" / "chunks", DOCUMENT_SCHEMA, map(document_to_row, (REFUNDS, PAYOUTS, ATTACK)))
+    write_json(folder / "2-generate" / "account.json", _account(kept))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(Recipe().model_dump(mode="json")), encoding="utf-8")
     return folder
 

@@ -48,7 +48,7 @@ def print_account(account: Mapping[str, Any], folder: Path) -> None:
         out.print("the budget was reached before all rows were made; raise `teacher.budget` and run again to go on")
     if failed := sum(sum(task["failed"].values()) for task in tasks):
         out.print(Text(f"{_count(failed)} failed, listed in {folder / 'failed.jsonl'}"))
-        out.print("`--from generate` asks for them again, and pays nothing twice")
+        out.print("`tunewell run RECIPE --until generate --from generate` asks again where no answer came, and pays nothing twice")
 
 
 def _task(task: Mapping[str, Any]) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -50,8 +50,19 @@ def review(  # noqa: PLR0913  the options of the command
             open_page(places, reviewer, drawn, port=port, language=language, ready=ready)
         except KeyboardInterrupt:
             talk.print()
+    state = state_of_review(places, drawn)
+    _tell_card(places.generate, state["error_rate"])
     if as_json:
-        emit_json(state_of_review(places, drawn))
+        emit_json(state)
         return
     for line in summary_of_review(places, drawn, language=language):
         typer.echo(line)
+
+
+def _tell_card(generated: Path, rate: dict[str, Any] | None) -> None:
+    """Put the error rate of a sample into the data card beside the rows."""
+    from tunewell.generate import write_card
+    from tunewell.stats import exact_share
+
+    if rate and rate["n"]:
+        write_card(generated, exact_share(rate["wrong"], rate["n"]))

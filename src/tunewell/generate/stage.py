@@ -33,6 +33,7 @@ from tunewell.records import (
     dropped_to_row,
     example_to_row,
 )
+from tunewell.stats import Estimate
 from tunewell.store import ShardWriter, atomic_write, clear_shards, read_examples, write_json, write_rows
 from tunewell.teacher import OpenAITeacher
 
@@ -74,7 +75,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     account = _account(done, {"rows": counts["replay"], "left_out": counts["left_out"]})
     write_json(out_dir / "account.json", account)
     if plan.tasks:
-        _write_card(account, out_dir)
+        write_card(out_dir)
         counts |= {name: sum(tally.counts()[name] for tally in done.tallies) for name in ("made", "kept", "rejected", "failed")}
     return Summary(counts)
 
@@ -229,13 +230,14 @@ def _account(done: _Done, replayed: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _write_card(account: Mapping[str, Any], out_dir: Path) -> None:
-    """Write the data card, in Chinese where most rows are."""
+def write_card(out_dir: Path, error_rate: Estimate | None = None) -> None:
+    """Write the data card of a stage's folder, in Chinese where most rows are; `error_rate` is what a review has found."""
+    account = json.loads((out_dir / "account.json").read_text(encoding="utf-8"))
     languages: Counter[str] = Counter()
     for task in account["tasks"]:
         languages.update(task["languages"])
     shown = list(islice(read_examples(out_dir / "examples"), _SHOWN_ROWS))
     language = "zh" if languages["zh"] > languages.total() / 2 else "en"
-    text = data_card(account, title=out_dir.parent.name, language=language, examples=shown)
+    text = data_card(account, title=out_dir.parent.name, language=language, examples=shown, error_rate=error_rate)
     with atomic_write(out_dir / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
