@@ -138,7 +138,8 @@ class Teacher(Section):
     timeout: Annotated[float, Field(gt=0)] = 120
     """Seconds that one answer may take."""
     patience: Annotated[float, Field(gt=0)] = 600
-    """Seconds without any answer after which a server counts as gone, and the run stops; the same command goes on."""
+    """Seconds without any answer after which a server counts as gone, and the run stops; the same command goes on. A server that
+    has not answered yet has 30."""
     budget: Budget = Budget()
     """What may be spent."""
     prices: Prices | None = None
@@ -384,7 +385,7 @@ def _apply_override(values: dict[str, Any], override: str, *, where: str) -> Non
 
 
 def _location(details: Mapping[str, Any]) -> str:
-    return ".".join(str(part) for part in details["loc"] if not str(part).startswith(("literal[", "list[")))
+    return ".".join(str(part) for part in details["loc"] if not str(part).startswith(("literal[", "list[", "[key]")))
 
 
 def _explain(details: Mapping[str, Any]) -> str:

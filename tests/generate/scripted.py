@@ -18,6 +18,7 @@ class ScriptedTeacher:
     """Answers each shape by its script. `asked` counts requests by shape, `prompts` holds every user message."""
 
     name = "scripted"
+    trouble = ""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers

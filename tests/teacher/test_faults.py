@@ -216,6 +216,38 @@ _HOPELESS = {  # by fault: what is said, where, and the hint
 }
 
 
+def test_a_server_that_never_was_has_little_patience(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_SECONDS_TO_APPEAR", 0.3)
+
+    async def ask() -> str:
+        async with OpenAITeacher(settings("http://127.0.0.1:9/v1", patience=600), cache) as teacher:
+            with pytest.raises(TeacherError) as caught:
+                await asyncio.wait_for(teacher.ask(request(1)), 20)
+            assert caught.value.where == "teacher.server"
+            assert caught.value.what.startswith("no answer from http://127.0.0.1:9/v1 for 0.3 seconds; the last failure: ")
+            assert caught.value.hint == "is the server running, and is this its address?"
+        return teacher.trouble
+
+    assert "127.0.0.1" in asyncio.run(ask())
+
+
+def test_trouble_is_told_while_it_lasts(serve: Serve, cache: Path) -> None:
+    server = serve(scripts={"Number 1:": ["500", "500", ""]})
+
+    async def ask() -> list[str]:
+        seen = []
+        async with OpenAITeacher(settings(server.url), cache) as teacher:
+            asked = asyncio.create_task(teacher.ask(request(1)))
+            while not asked.done():
+                seen.append(teacher.trouble)
+                await asyncio.sleep(0.001)
+            return [*seen, teacher.trouble]
+
+    told = asyncio.run(ask())
+    assert any("HTTP 500" in trouble for trouble in told)
+    assert (told[0], told[-1]) == ("", "")
+
+
 @pytest.mark.parametrize("fault", _HOPELESS)
 def test_what_no_request_can_outlive_stops_the_run(serve: Serve, cache: Path, fault: str) -> None:
     what, where, hint = _HOPELESS[fault]

@@ -6,7 +6,8 @@ Every request's answer is in the teacher's cache before it is used, so a stage t
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -35,11 +36,12 @@ from tunewell.records import (
 )
 from tunewell.stats import Estimate
 from tunewell.store import ShardWriter, atomic_write, clear_shards, read_examples, write_json, write_rows
-from tunewell.teacher import OpenAITeacher
+from tunewell.teacher import OpenAITeacher, Teacher
 
 _BATCH_WINDOW = 5_000
 _WORK_IN_FLIGHT = 4
 _SHOWN_ROWS = 2
+_SECONDS_A_NOTE = 0.5
 
 
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
@@ -172,7 +174,7 @@ async def _do_task(task: TaskName, rows: int, material: Material, workshop: Work
     with (
         ShardWriter(out_dir / "examples", EXAMPLE_SCHEMA, name=f"part-{task}") as kept,
         ShardWriter(out_dir / "dropped", DROPPED_SCHEMA, name=f"part-{task}") as rejected,
-        progress_bar(task, total=rows) as bar,
+        _shown(tally, workshop.teacher),
     ):
         async for made in produce(material, rows, workshop):
             example = replace(made.example, evidence={**made.example.evidence, **made.session.evidence()})
@@ -181,10 +183,26 @@ async def _do_task(task: TaskName, rows: int, material: Material, workshop: Work
                 rejected.write(dropped_to_row(Dropped(example, made.reason, made.detail)))
             else:
                 kept.write(example_to_row(example))
-            bar.progress.update(bar.task, completed=tally.kept.total(), note=_note(tally))
     tally.failed.update(failure.reason for failure in workshop.failed)
     tally.skipped.update(skipped.reason for skipped in workshop.skipped)
     return tally
+
+
+@contextmanager
+def _shown(tally: _Tally, teacher: Teacher) -> Iterator[None]:
+    """While this lasts, a bar shows what was made and spent so far, and what keeps the teacher from answering."""
+
+    async def keep_telling() -> None:
+        while True:
+            bar.progress.update(bar.task, completed=tally.kept.total(), note=_note(tally, teacher.trouble))
+            await asyncio.sleep(_SECONDS_A_NOTE)
+
+    with progress_bar(tally.task, total=tally.asked) as bar:
+        telling = asyncio.create_task(keep_telling())
+        try:
+            yield
+        finally:
+            telling.cancel()
 
 
 def _window(options: TeacherSettings) -> int:
@@ -192,10 +210,11 @@ def _window(options: TeacherSettings) -> int:
     return _BATCH_WINDOW if options.batch else _WORK_IN_FLIGHT * options.concurrency
 
 
-def _note(tally: _Tally) -> str:
+def _note(tally: _Tally, trouble: str) -> str:
     usage = tally.usage
-    cost = "" if not usage.cost else f", {usage.cost:.4f} spent"
-    return f"{tally.rejected.total():,} rejected, {usage.requests:,} requests{cost}"
+    cost = f", {usage.cost:.4f} spent" if usage.cost else ""
+    waiting = f"; waiting: {trouble}" if trouble else ""
+    return f"{tally.rejected.total():,} rejected, {usage.requests:,} requests{cost}{waiting}"
 
 
 def _write_problems(problems: Iterable[Failed], path: Path) -> None:

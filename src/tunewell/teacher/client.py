@@ -35,8 +35,10 @@ from tunewell.text import well_formed
 _TRIES = {"server_error": 6, "timed_out": 3, "too_many": 100}
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE_OF_ABSENCE = 4.0
 _MOST_DOUBLINGS = 10
 _SECONDS_TO_FINISH = 10.0
+_SECONDS_TO_APPEAR = 30.0
 _BYTES_A_TOKEN = 2
 _TOKENS_A_MESSAGE = 8
 _MOST_TOKENS = 1 << 40
@@ -77,6 +79,8 @@ class OpenAITeacher:
         self._pace = _pace(settings)
         self._not_taken: set[str] = set()
         self._failing_since: float | None = None
+        self._has_answered = False
+        self.trouble = ""
         self._under_way: dict[str, _UnderWay] = {}
 
     async def __aenter__(self) -> Self:
@@ -188,12 +192,12 @@ class OpenAITeacher:
                 if refusal.parameter not in body:
                     raise RequestFailed("refused", str(refusal), key=key) from None
                 self._not_taken.add(refusal.parameter)
-                self._failing_since = None  # it has answered
+                self._note_answer()
                 pause = 0.0
             except (TooMany, Unavailable) as failure:
                 pause = self._pause_after(failure, failures, key)
             else:
-                self._failing_since = None
+                self._note_answer()
                 return _Answered(body, completion)
             finally:
                 self._pace.leave()
@@ -203,16 +207,27 @@ class OpenAITeacher:
         """Seconds until the next attempt. Raises `RequestFailed` where there is none, `TeacherError` where the server is gone."""
         now = time.monotonic()
         self._failing_since = self._failing_since or now
+        self.trouble = str(failure)
+        # Who asks for rest is there. Of a server that never was, little patience is expected.
+        is_there = self._has_answered or isinstance(failure, TooMany)
+        patience = self._settings.patience if is_there else min(self._settings.patience, _SECONDS_TO_APPEAR)
         # Of a batch, what it left undone says nothing about the server; whether that can be reached is for `Batches` to see.
-        if not self._settings.batch and now - self._failing_since > self._settings.patience:
-            what = f"no answer from {self.server} for {self._settings.patience:g} seconds; the last failure: {failure}"
-            raise TeacherError(what, where="teacher.server", hint="what was answered is kept; the same command goes on")
+        if not self._settings.batch and now - self._failing_since > patience:
+            what = f"no answer from {self.server} for {patience:g} seconds; the last failure: {failure}"
+            hint = (
+                "what was answered is kept; the same command goes on"
+                if is_there
+                else "is the server running, and is this its address?"
+            )
+            raise TeacherError(what, where="teacher.server", hint=hint)
         reason = "too_many" if isinstance(failure, TooMany) else failure.reason
         failures[reason] += 1
         if failures[reason] == _TRIES.get(reason):
             raise RequestFailed(reason, str(failure), key=key)
         doublings = min(failures.total() - 1, _MOST_DOUBLINGS)
-        pause: float = min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
+        # To see whether a server is back costs it nothing.
+        longest = _LONGEST_PAUSE_OF_ABSENCE if reason == "unreachable" else _LONGEST_PAUSE
+        pause: float = min(_FIRST_PAUSE * 2**doublings, longest) * random.uniform(0.5, 1.0)  # noqa: S311
         if isinstance(failure, TooMany) and failure.seconds is not None:
             # Not all at the same moment, which would be too many again.
             pause = failure.seconds + random.uniform(0.0, 0.2)  # noqa: S311
@@ -220,6 +235,9 @@ class OpenAITeacher:
             self._pace.rest(pause)
             return 0.0
         return pause
+
+    def _note_answer(self) -> None:
+        self._has_answered, self._failing_since, self.trouble = True, None, ""
 
     def _body(self, request: Request) -> dict[str, Any]:
         """The request as the server takes it, by what it has refused so far."""

@@ -74,6 +74,11 @@ class Teacher(Protocol):
         """The model's name."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """What keeps it from answering at this moment; empty where nothing does."""
+        ...
+
     async def ask(self, request: Request) -> Reply:
         """The reply. Raises `RequestFailed`, or `TeacherError` where the server as a whole cannot be used."""
         ...
