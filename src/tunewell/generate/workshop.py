@@ -70,11 +70,6 @@ class Session:
         answer: _Shape = await self._send(prompt, shape, repeat, values)
         return answer
 
-    async def ask_text(self, prompt: str, *, repeat: int = 0, **values: Any) -> str:
-        """The answer to a prompt as free text. Raises `RequestFailed`."""
-        answer: str = await self._send(prompt, None, repeat, values)
-        return answer
-
     def evidence(self) -> dict[str, Any]:
         """The teacher, and the calls behind a row, with the row's part of their tokens and money."""
         spent = self._spent()
