@@ -77,16 +77,27 @@ def test_overrides_change_single_keys_and_are_checked(tmp_path: Path) -> None:
         load_recipe(path, ["train.rank"])
     with pytest.raises(RecipeError, match="`rank` is not a section"):
         load_recipe(path, ["train.rank.x=2"])
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(path, ["train.targets=[q_proj"])
+    assert caught.value.problems[0].startswith("--set train.targets=[q_proj: is not YAML: while parsing a flow sequence")
+    assert caught.value.where == str(path)
 
 
 def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    path = _write(tmp_path, "model: model\ndata: {domain: [a.jsonl], open: [/b.json]}\ngenerate: {replay_prompts: [c.txt]}")
-    recipe = load_recipe(path)
+    text = """
+        model: model
+        data: {domain: [a.jsonl], open: [/b.json], test: [test/*.jsonl]}
+        generate: {replay_prompts: [c.txt], seeds: [d.jsonl, e.jsonl], max_new_tokens: 7}
+    """
+    recipe = load_recipe(_write(tmp_path, text))
     assert recipe.model == str(tmp_path / "model")
     assert recipe.data.domain == [str(tmp_path / "a.jsonl")]
     assert recipe.data.open == ["/b.json"]
+    assert recipe.data.test == [str(tmp_path / "test" / "*.jsonl")]
     assert recipe.generate.replay_prompts == [str(tmp_path / "c.txt")]
+    assert recipe.generate.seeds == [str(tmp_path / "d.jsonl"), str(tmp_path / "e.jsonl")]
+    assert recipe.generate.max_new_tokens == 7
 
 
 def test_a_model_that_is_no_folder_is_left_as_a_name(tmp_path: Path) -> None:

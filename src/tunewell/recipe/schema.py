@@ -1,25 +1,19 @@
-"""The recipe: one experiment, whole. Each field has a type, a default, and beneath it the sentence that documents it.
+"""The sections of a recipe. Each field has a type, a default, and beneath it the sentence that documents it."""
 
-A recipe is a YAML file. `load_recipe` reads it, applies `--set section.key=value`, and reports every mistake at once.
-"""
-
-import copy
-import difflib
-import types
-import typing
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, Literal, cast
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from tunewell.errors import RecipeError
+from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
+
+WhenShort = Literal["shrink", "repeat", "fail"]
+"""What happens when a pool is too small for the ratio."""
+
+DataUnit = Literal["rows", "tokens"]
+"""What a ratio counts."""
 
 TaskName = Literal["self_instruct", "doc2qa", "doc2conv", "real_qa", "paraphrase", "similarity", "summary", "cot"]
 """The tasks of a teacher."""
@@ -52,7 +46,7 @@ class Section(BaseModel):
 
 
 class Ratio(Section):
-    """Shares of the two pools, by rows. `open: 1, domain: 3` is one open row beside three domain rows."""
+    """Shares of the two pools, of what `by` counts. `open: 1, domain: 3` is one open row beside three domain rows."""
 
     open: Annotated[float, Field(ge=0)] = 1
     """Share of general instruction rows."""
@@ -80,13 +74,13 @@ class Data(Section):
     """Test items (`seen`, `paraphrase`, `unseen`). Without any, families are held out of the domain rows."""
     ratio: Ratio = Ratio()
     """Open data beside domain data."""
-    by: Literal["rows", "tokens"] = "rows"
+    by: DataUnit = "rows"
     """What the ratio counts: rows, or tokens of the base model."""
     turns: Turns | None = None
     """Single-turn beside multi-turn rows in each pool. Unset: as they come."""
     caps: dict[str, Positive] = {}
     """Most rows that a source may give to training, by file name or glob (`logs-*.jsonl: 5000`), each matching file for itself."""
-    when_short: Literal["shrink", "repeat", "fail"] = "shrink"
+    when_short: WhenShort = "shrink"
     """What happens when a pool is too small for the ratio: take less of the other, repeat rows, or stop."""
     holdout: Share = 0.1
     """Share of domain families kept out of training as test items when `test` is empty. A teacher's rows are test items only where
@@ -226,6 +220,10 @@ class Train(Section):
     """AdamW weight decay."""
     context: Annotated[int, Field(ge=16)] = 512
     """Longest example in tokens. A longer one is left out, and listed."""
+    answers: Literal["every", "last"] = "every"
+    """Which answers of a conversation are trained."""
+    reasoning: Literal["train", "mask"] = "train"
+    """Whether the reasoning in an answer, up to `</think>`, is trained, or only what follows it."""
     batch_tokens: Positive = 1024
     """Tokens in one step; examples are laid end to end, without padding."""
     save_every: Positive = 25
@@ -282,8 +280,8 @@ class Recipe(Section):
 
     model: str = "smollm2-135m"
     """Base model: `smollm2-135m` (embedded), a folder in Hugging Face form, or a hub id."""
-    template: Literal["auto"] = "auto"
-    """Prompt format: `auto` takes the tokenizer's own chat template."""
+    template: str = "auto"
+    """Prompt format: `auto` (the tokenizer's own chat template), a family of `tunewell template list`, or a family's file."""
     seed: NotNegative = 0
     """Seed of everything that is drawn at random."""
     data: Data = Data()
@@ -317,125 +315,6 @@ class Recipe(Section):
         return self.model_dump(mode="json", include=set(keys))
 
 
-_MAY_HOLD_SECRETS = {
-    "teacher.key": "expected the name of an environment variable, such as OPENAI_API_KEY, never the key itself",
-    "teacher.server": "expected an address such as http://127.0.0.1:8000/v1, without user, password or query",
-}
-"""What is said of these keys in place of a value that might be a secret."""
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe, apply overrides such as `train.epochs=2`, and make its paths absolute.
-
-    Raises `RecipeError` with every problem at once, each as `section.key: what, allowed, did you mean`.
-    """
-    values = with_overrides(_read_yaml(path), overrides, where=str(path))
-    return recipe_from_values(values, where=str(path), folder=path.parent)
-
-
-def with_overrides(values: dict[str, Any], overrides: Sequence[str], *, where: str) -> dict[str, Any]:
-    """The values with each `section.key=value` set in them; values are written as in YAML. Raises `RecipeError`."""
-    changed = copy.deepcopy(values)
-    for override in overrides:
-        _apply_override(changed, override, where=where)
-    return changed
-
-
-def recipe_from_values(values: Mapping[str, Any], *, where: str, folder: Path) -> Recipe:
-    """Check values against the schema and resolve relative paths against `folder`. Raises `RecipeError`."""
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        problems = {_location(details): _explain(details) for details in error.errors()}
-        raise RecipeError(list(problems.values()), where=where, hint="docs/recipe.md lists every key with its default") from None
-    return _with_absolute_paths(recipe, folder.resolve())
-
-
 def recipe_schema() -> dict[str, Any]:
     """The JSON schema of a recipe, for editors."""
     return Recipe.model_json_schema()
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RecipeError(["there is no such file"], where=str(path), hint="`tunewell init DIR` writes one to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError([f"cannot be read: {error}"], where=str(path)) from None
-    except yaml.YAMLError as error:
-        raise RecipeError([f"is not YAML: {' '.join(str(error).split())}"], where=str(path)) from None
-    if not isinstance(values, dict):
-        raise RecipeError(["holds no keys"], where=str(path), hint="`tunewell init DIR` writes one to start from")
-    return values
-
-
-def _apply_override(values: dict[str, Any], override: str, *, where: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator:
-        raise RecipeError([f"--set {override}: expected section.key=value"], where=where)
-    *sections, last = key.strip().split(".")
-    target = values
-    for section in sections:
-        inner = target.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise RecipeError([f"--set {override}: `{section}` is not a section"], where=where)
-        target = inner
-    target[last] = yaml.safe_load(text)
-
-
-def _location(details: Mapping[str, Any]) -> str:
-    return ".".join(str(part) for part in details["loc"] if not str(part).startswith(("literal[", "list[", "[key]")))
-
-
-def _explain(details: Mapping[str, Any]) -> str:
-    location = details["loc"]
-    name = _location(details)
-    if details["type"] == "missing":
-        return f"{name}: this key is required here"
-    if details["type"] == "extra_forbidden":
-        allowed = _allowed_keys(location[:-1])
-        guess = difflib.get_close_matches(str(location[-1]), allowed, n=1, cutoff=0.5)
-        did_you_mean = f"; did you mean `{guess[0]}`?" if guess else ""
-        return f"{name}: unknown key; allowed: {', '.join(allowed)}{did_you_mean}"
-    given = details["input"]
-    if name in _MAY_HOLD_SECRETS:
-        return f"{name}: {_MAY_HOLD_SECRETS[name]}"
-    message = details["msg"][0].lower() + details["msg"][1:]
-    if details["type"] == "literal_error":
-        choices = [
-            choice.strip("'") for choice in str(details.get("ctx", {}).get("expected", "")).replace(" or ", ", ").split(", ")
-        ]
-        guess = difflib.get_close_matches(str(given), choices, n=1, cutoff=0.5)
-        message = f"allowed: {', '.join(choices)}" + (f"; did you mean `{guess[0]}`?" if guess else "")
-    return f"{name}: {given!r} is not valid; {message}"
-
-
-def _allowed_keys(location: Iterable[str | int]) -> list[str]:
-    section: type[BaseModel] = Recipe
-    for part in location:
-        annotation: Any = section.model_fields[str(part)].annotation
-        options = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
-        section = next(option for option in options if isinstance(option, type) and issubclass(option, BaseModel))
-    return list(section.model_fields)
-
-
-def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
-    def absolute(paths: list[str]) -> list[str]:
-        return [str(folder / path) for path in paths]
-
-    data = recipe.data
-    return recipe.model_copy(
-        update={
-            "model": str(folder / recipe.model) if (folder / recipe.model).is_dir() else recipe.model,
-            "data": data.model_copy(
-                update={"domain": absolute(data.domain), "open": absolute(data.open), "test": absolute(data.test)}
-            ),
-            "generate": recipe.generate.model_copy(
-                update={
-                    "replay_prompts": absolute(recipe.generate.replay_prompts),
-                    "seeds": absolute(recipe.generate.seeds),
-                }
-            ),
-        }
-    )

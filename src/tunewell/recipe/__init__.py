@@ -1,0 +1,46 @@
+"""The recipe: one experiment, whole. `schema` says what may stand in it, `loading` reads it and reports every mistake at once.
+
+To add a key: a field with its type, default and sentence in `schema`; if it lists paths, its name in `loading`; then `make docs`.
+"""
+
+from tunewell.recipe.loading import load_recipe, recipe_from_values, with_overrides
+from tunewell.recipe.schema import (
+    Budget,
+    Clean,
+    Data,
+    DataUnit,
+    Evaluate,
+    Generate,
+    Prices,
+    Ratio,
+    Recipe,
+    RuleName,
+    TaskName,
+    Teacher,
+    Train,
+    Turns,
+    WhenShort,
+    recipe_schema,
+)
+
+__all__ = [
+    "Budget",
+    "Clean",
+    "Data",
+    "DataUnit",
+    "Evaluate",
+    "Generate",
+    "Prices",
+    "Ratio",
+    "Recipe",
+    "RuleName",
+    "TaskName",
+    "Teacher",
+    "Train",
+    "Turns",
+    "WhenShort",
+    "load_recipe",
+    "recipe_from_values",
+    "recipe_schema",
+    "with_overrides",
+]
