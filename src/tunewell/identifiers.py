@@ -85,6 +85,15 @@ def identifiers(text: str, *, contacts: Collection[str] = ()) -> list[Identifier
     return sorted((one for one in found if bare(text[one.start : one.end]) not in contacts), key=lambda one: one.start)
 
 
+def values(text: str) -> set[str]:
+    """The identifiers in a text, in the form of `bare`.
+
+    >>> values("Ring 13812345678, or 138-1234-5678.")
+    {'13812345678'}
+    """
+    return {bare(text[one.start : one.end]) for one in identifiers(text)}
+
+
 def bare(value: str) -> str:
     """The value in lower case; a number also without the signs between its digits.
 

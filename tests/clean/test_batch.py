@@ -43,7 +43,6 @@ def test_messages_lie_end_to_end_and_know_their_rows(rows: list[Example], cut: i
 def test_rows_are_those_of_the_records(rows: list[Example], cut: int) -> None:
     for one in in_pieces(rows, cut):
         assert one.questions == [row.question for row in rows]
-        assert one.answers == [row.answer for row in rows]
         assert one.is_multi_turn.tolist() == [row.turns == "multi" for row in rows]
         assert one.values("id") == [row.id for row in rows]
 
@@ -67,7 +66,7 @@ def test_the_first_detail_of_a_row_counts() -> None:
 @pytest.mark.parametrize("table", [EXAMPLE_SCHEMA.empty_table(), examples_to_table([]), examples_to_table([example("a", "b")])[:0]])
 def test_no_rows(table: pa.Table) -> None:
     one = Batch(table)
-    assert (one.rows, one.questions, one.answers, one.values("pool"), one.nothing()) == (0, [], [], [], [])
+    assert (one.rows, one.questions, one.values("pool"), one.nothing()) == (0, [], [], [])
     assert (len(one.texts), len(one.places("user")), len(one.is_multi_turn)) == (0, 0, 0)
     assert one.matching(one.places("user"), "a").tolist() == []
 

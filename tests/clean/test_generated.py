@@ -47,6 +47,52 @@ def test_a_clean_row_that_a_reviewer_rejected_takes_no_place(tmp_path: Path) -> 
     assert cleaned.kept == [LOG]
 
 
+@pytest.mark.parametrize(
+    ("question", "answer", "third", "reason"),
+    [
+        # A rule that looks at the row alone, one that compares it with a row of others, one that finds it said already.
+        ("When does my payout come", "K", None, "too_short"),
+        (
+            "Well, when does my payout come",
+            "It comes at noon.",
+            ("Well, when does my payout come", "It comes at nine."),
+            "contradiction",
+        ),
+        ("Well, when does it come, then", "At noon.", ("well, when does it come, then", "At noon."), "duplicate"),
+        ("什么时候到账", "K", None, "too_short"),
+        ("请问什么时候到账", "中午到账。", ("请问什么时候到账", "九点到账。"), "contradiction"),
+    ],
+)
+def test_a_log_survives_a_clean_row_that_falls_itself(
+    tmp_path: Path, question: str, answer: str, third: tuple[str, str] | None, reason: str
+) -> None:
+    rewritten = made("real_qa", LOG, question, answer)
+    others = [example(*third, origin=Origin("other.jsonl", 1))] if third else []
+    cleaned = clean(tmp_path, [rewritten], collected=[LOG, *others], novelty=1, near_duplicates=1)
+    assert LOG in cleaned.kept
+    assert (rewritten, reason) in [(dropped.example, dropped.reason) for dropped in cleaned.dropped]
+    assert cleaned.counts["dropped_superseded"] == 0
+
+
+def test_a_log_that_is_back_is_cleaned_like_any_other_row(tmp_path: Path) -> None:
+    rewritten = made("real_qa", LOG, "When does it come", "K")
+    twin = made("doc2qa", OTHER, LOG.question, "At two.")
+    cleaned = clean(tmp_path, [rewritten, twin], collected=[LOG])
+    assert [(dropped.example, dropped.reason) for dropped in cleaned.dropped] == [
+        (LOG, "contradiction"),
+        (rewritten, "too_short"),
+        (twin, "contradiction"),
+    ]
+
+
+def test_one_clean_row_of_a_log_is_enough_and_is_named(tmp_path: Path) -> None:
+    bad, good = made("real_qa", LOG, "When does it come", "K"), made("real_qa", LOG, "When does my payout come", "At noon.")
+    cleaned = clean(tmp_path, [bad, good], collected=[LOG])
+    assert cleaned.kept == [good]
+    details = {dropped.example.id: (dropped.reason, dropped.detail) for dropped in cleaned.dropped}
+    assert details[LOG.id] == ("superseded", f"rewritten as {good.id}")
+
+
 def test_skipped_the_log_stays_and_the_two_contradict_each_other(tmp_path: Path) -> None:
     rewritten = made("real_qa", LOG, LOG.question, "It comes at noon.")
     cleaned = clean(tmp_path, [rewritten], collected=[LOG], skip=["superseded"])

@@ -18,11 +18,12 @@ Task = Callable[[Material, int, Workshop], AsyncIterator[Made]]
 
 
 class Outcome(NamedTuple):
-    """What came of a task: rows in their order, failed and skipped work, and the teacher with its account."""
+    """What came of a task: rows in their order, failed and skipped work, rows passed over, and the teacher with its account."""
 
     made: list[Made]
     failed: list[Failed]
     skipped: list[Failed]
+    passed_over: Counter[str]
     teacher: ScriptedTeacher
 
     @property
@@ -76,4 +77,4 @@ def outcome_of(task: Task, material: Material, answers: Mapping[str, Callable[[s
     async def run() -> list[Made]:
         return [made async for made in task(material, rows, workshop)]
 
-    return Outcome(asyncio.run(run()), workshop.failed, workshop.skipped, teacher)
+    return Outcome(asyncio.run(run()), workshop.failed, workshop.skipped, workshop.passed_over, teacher)

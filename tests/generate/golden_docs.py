@@ -169,7 +169,7 @@ ANSWERS: Answers = {
     "Doc2qaNear": _unanswerable,
     "GroundedAnswer": _answer,
     "SecondAnswer": _second,
-    "Doc2qaClosedBook": lambda text: {"known": False, "answer": ""},
+    "ClosedBookAnswer": lambda text: {"known": False, "answer": ""},
     "Doc2convTopics": _topics,
     "Doc2convPlan": _conversation,
     "SummaryPoints": _points,

@@ -73,11 +73,27 @@ def _paraphrase_verdict(text: str) -> Any:
     return {"reason": "compared", "fits": _bucket(wording) != 3}
 
 
+def _wordy(question: str, language: str, times: int) -> str:
+    """The question behind so many words of politeness, a third of its own length each time at least."""
+    easings = _EASINGS[language]
+    words = [easings[number % len(easings)] for number in range(times)]
+    while 3 * len(tokens(" ".join(words))) < times * len(tokens(question)):
+        words.append(easings[len(words) % len(easings)])
+    return ("" if language == "zh" else " ").join([*words, question])
+
+
 def _similarity_pair(text: str) -> Any:
+    """As teachers do, the opposites are nearer to the question than what means the same."""
     question, language = fences(text)[0], _language(text)
-    same, other = _eased(question, language, 0), f"{_OPPOSITE[language]} {question}"
-    faults = {0: {"same": question}, 1: {"other": _UNRELATED[language]}, 2: {"other": question}}
-    return {"same": same, "other": other} | faults.get(_bucket(question), {})
+    sames = [_wordy(question, language, times) for times in (2, 3, 4)]
+    others = [f"{_OPPOSITE[language]} {_wordy(question, language, times)}" for times in (0, 1, 2)]
+    faults = {
+        0: {"same": [question]},
+        1: {"other": [_UNRELATED[language]]},
+        2: {"other": [question]},
+        4: {"same": [_wordy(question, language, 12)], "other": others[:1]},
+    }
+    return {"same": sames, "other": others} | faults.get(_bucket(question), {})
 
 
 def _similarity_verdict(text: str) -> Any:
@@ -137,9 +153,10 @@ def _known_answers() -> dict[str, str]:
 
 
 def _need(text: str) -> Any:
-    _, answer = fences(text)
+    question, answer = fences(text)
     steps = re.search(r"[0-9]", answer) is not None
-    return {"reason": "numbers are to be put together" if steps else "a plain fact", "steps": steps}
+    reason = "numbers are to be put together" if steps else "a plain fact"
+    return {"reason": reason, "steps": steps, "complete": _bucket(question) != 1}
 
 
 def _solution(text: str) -> Any:

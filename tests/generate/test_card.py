@@ -13,7 +13,6 @@ from markdown_it import MarkdownIt
 from tunewell.generate.card import data_card
 from tunewell.recipe import TaskName
 from tunewell.records import Example, Message, Origin
-from tunewell.stats import Estimate
 
 HOSTILE = "</code>\n```\n# Bought\n| a | b |\n---\n<script>alert(1)</script> [x](http://a) **b** <|im_end|> {{ 7 * 7 }}"
 
@@ -137,10 +136,14 @@ def test_limits_name_what_was_not_reached_and_whether_a_person_looked() -> None:
     card = data_card(BOTH, title="x")
     assert "- Summaries: 40 of 50 rows that were asked for were kept." in card
     assert "Questions on documents: 200 of 200" not in card
-    assert "No person has reviewed these rows yet" in card
-    reviewed = data_card(BOTH, title="x", error_rate=Estimate(0.05, 0.0138, 0.123, 0.02, 80, 80))
-    assert "A person reviewed 80 of 240 rows drawn at random: 5.0 % are wrong (95 % interval 1.4 % to 12.3 %)." in reviewed
+    assert "No person has reviewed a random sample of these rows yet" in card
+    rate = {"value": 0.05, "low": 0.0138, "high": 0.123, "wrong": 4.0, "n": 80, "population": 300, "reviewers": 1}
+    reviewed = data_card(BOTH | {"review": rate}, title="x")
+    assert "A person reviewed 80 of 300 rows drawn at random: 5.0 % are wrong (95 % interval 1.4 % to 12.3 %)." in reviewed
     assert "No person has reviewed" not in reviewed
+    together = data_card(BOTH | {"review": rate | {"reviewers": 2}}, title="x")
+    assert "2 persons reviewed 80 of 300 rows drawn at random: 5.0 % are wrong, in the mean of their verdicts (95 %" in together
+    assert "No person has reviewed" in data_card(BOTH | {"review": None}, title="x")
 
 
 def test_replay_alone_speaks_of_no_teacher() -> None:

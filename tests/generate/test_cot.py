@@ -10,6 +10,7 @@ import pytest
 from tests.generate.from_rows import bundled_rows, material_of, outcome_of, row
 from tests.generate.golden_rows import ANSWERS, fences
 from tunewell.generate.tasks.cot import cot
+from tunewell.generate.tasks.reached import reached
 from tunewell.records import Example, Message
 
 _ASKED = row("A plan costs {12} a month and a user 4. What do two users on it pay?", "20", system="You know prices.")
@@ -18,9 +19,11 @@ _COT = partial(cot, share=1.0, agreement=0.5)
 _AT_ONCE = partial(cot, share=0.0, agreement=0.5)
 
 
-def _answers(answer: str, reasoning: str = "4 + 4 = 8, 12 + 8 = 20", *, steps: bool = True) -> dict[str, Callable[[str], Any]]:
+def _answers(
+    answer: str, reasoning: str = "4 + 4 = 8, 12 + 8 = 20", *, steps: bool = True, complete: bool = True
+) -> dict[str, Callable[[str], Any]]:
     return {
-        "CotNeed": lambda text: {"reason": "one fact", "steps": steps},
+        "CotNeed": lambda text: {"reason": "one fact", "steps": steps, "complete": complete},
         "CotSolution": lambda text: {"reasoning": reasoning, "answer": answer},
     }
 
@@ -63,6 +66,31 @@ def test_the_other_share_is_asked_for_the_answer_at_once(source: Example, reques
         ("20", "21", ""),
         ("20", "20 or 30", ""),
         ("20", "twenty-one", ""),
+        ("-5", "5", ""),
+        ("5", "It is -5.", ""),
+        ("-5", "The rest is minus 5.", "number"),
+        ("5", "10 - 5 = 5", ""),
+        ("20 minutes", "20 hours", ""),
+        ("20 minutes", "They take 20 min.", "number"),
+        ("5 days", "5 business days", ""),
+        ("20 €", "20 dollars", ""),
+        ("20 GB", "20 MB", ""),
+        ("20", "It is not 20.", ""),
+        ("42", "The answer is 42 apples", "number"),
+        ("20 分钟", "20 小时", ""),
+        ("20 分钟", "一共要 20 分钟。", "number"),
+        ("3个工作日", "3天", ""),
+        ("-5度", "5度", ""),
+        ("-5度", "零下5度", "number"),
+        ("On Monday.", "Counted from Friday, the weekend left aside, it should come on Monday.", "held"),
+        ("On Monday.", "Counted from Friday, the weekend left aside, it should come on Monday or Tuesday.", ""),
+        ("On Monday.", "Counted from Friday, the weekend left aside, it should not come on Monday.", ""),
+        ("The users on the team plan of the shop pay 20 EUR in all, by card or by transfer, as they like.", "20 EUR", ""),
+        ("The users on the team plan of the shop pay 20 EUR in all, by card, as they like.", "20 EUR", "held"),
+        ("The users on the team plan of the shop pay 20 EUR in all, and 4 EUR for the card.", "20 EUR", ""),
+        ("可以退货。", "不可以退货。", ""),
+        ("星期一。", "从星期五算起，周末先放在一边，货物会在星期一送到收货人手里。", "held"),
+        ("星期一。", "从星期五算起，周末先放在一边，货物会在星期一或星期二送到收货人手里。", ""),
         ("It arrives on day 5.", "It arrives on day 5 then.", "agreement"),
         ("It arrives on day 5.", "It arrives on day 6.", ""),
         ("It arrives on day 5.", "Day 5, unless the bank is closed, in which case nobody can tell you when that may be", ""),
@@ -70,12 +98,37 @@ def test_the_other_share_is_asked_for_the_answer_at_once(source: Example, reques
         ("每月一共 20 元。", "每月一共 21 元", ""),
     ],
 )
-def test_when_the_known_answer_is_reached(known: str, answer: str, how: str, tmp_path: Path) -> None:
-    asked = row(_ASKED.question if known.isascii() or "€" in known else _ZH.question, known)
-    outcome = outcome_of(_COT, material_of(tmp_path, [asked]), _answers(answer))
-    (made,) = outcome.made
-    assert made.example.evidence["verdicts"]["reached"] == how
-    assert (made.reason, made.detail) == (("", "") if how else ("wrong_answer", f"reached: {answer}; known: {known}"))
+def test_when_the_known_answer_is_reached(known: str, answer: str, how: str) -> None:
+    assert reached(answer, known, 0.5).how == how
+
+
+@pytest.mark.parametrize(("known", "answer"), [("20 minutes", "20 hours"), ("-5", "5"), ("每月一共 20 元。", "每月一共 20 天。")])
+def test_a_solution_that_misses_the_known_answer_is_rejected(known: str, answer: str, tmp_path: Path) -> None:
+    asked = row(_ASKED.question if known.isascii() else _ZH.question, known)
+    (made,) = outcome_of(_COT, material_of(tmp_path, [asked]), _answers(answer, "20 = 20")).made
+    assert (made.reason, made.detail) == ("wrong_answer", f"reached: {answer}; known: {known}")
+    assert made.example.evidence["verdicts"]["reached"] == ""
+
+
+@pytest.mark.parametrize("source", [_ASKED, _ZH])
+def test_a_question_that_lacks_what_it_takes_is_skipped_before_anybody_reasons(source: Example, tmp_path: Path) -> None:
+    outcome = outcome_of(_COT, material_of(tmp_path, [source]), _answers("20", complete=False))
+    assert outcome.made == []
+    assert [(skipped.item, skipped.reason, skipped.detail) for skipped in outcome.skipped] == [
+        (source.id, "needs_facts", "one fact")
+    ]
+    assert outcome.teacher.asked["CotSolution"] == 0
+
+
+def test_what_is_no_single_question_is_passed_over_and_counted(tmp_path: Path) -> None:
+    left_out = [
+        row("How long?", "A day.", "And then?", "Two.", number=2),
+        row("What are 2 and 3?" + " Please!" * 600, "5", number=3),
+        row(_ASKED.question.upper(), "20", number=4),
+    ]
+    outcome = outcome_of(_COT, material_of(tmp_path, [_ASKED, *left_out]), _answers("20"))
+    assert outcome.passed_over == {"many_turns": 1, "too_long": 1, "repeated": 1}
+    assert outcome.skipped == []
 
 
 def test_a_plain_fact_is_skipped_and_an_empty_reasoning_or_a_control_token_rejected(tmp_path: Path) -> None:
@@ -107,7 +160,7 @@ def test_golden_answers_keep_the_share_and_ask_no_question_twice(share: float, t
     assert len({made.question.split("\n\n")[0] for made in outcome.kept}) == 200
     assert {made.language for made in outcome.kept} == {"en", "zh"}
     assert outcome.reasons["wrong_answer"] > 0
-    assert {skipped.reason for skipped in outcome.skipped} == {"no_steps"}
+    assert {skipped.reason for skipped in outcome.skipped} == {"no_steps", "needs_facts"}
     assert outcome.bytes() == outcome_of(partial(cot, share=share, agreement=0.5), material, ANSWERS, rows=200).bytes()
 
 

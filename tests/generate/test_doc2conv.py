@@ -1,7 +1,7 @@
 import asyncio
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 
@@ -43,12 +43,12 @@ class Outcome(NamedTuple):
     teacher: ScriptedTeacher
 
 
-def _do(material: Material, answers: Answers, *, window: int = 8) -> Outcome:
+def _do(material: Material, answers: Answers, *, window: int = 8, closed_book: Literal["drop", "keep", "off"] = "drop") -> Outcome:
     teacher = ScriptedTeacher(answers)
     workshop = Workshop(teacher, window)
 
     async def collect() -> list[Made]:
-        return [made async for made in doc2conv(material, 100, workshop, agreement=0.5)]
+        return [made async for made in doc2conv(material, 100, workshop, agreement=0.5, closed_book=closed_book)]
 
     return Outcome(asyncio.run(collect()), workshop, teacher)
 
@@ -75,6 +75,7 @@ def _scripted(code: str = "en", *, turns: list[dict[str, str]] | None = None, at
         "Doc2convPlan": lambda _: {"turns": _plan(code) if turns is None else turns},
         "GroundedAnswer": answer,
         "SecondAnswer": second,
+        "ClosedBookAnswer": lambda _: {"known": False, "answer": ""},
     }
 
 
@@ -93,13 +94,14 @@ def test_a_conversation_is_grounded_turn_by_turn(tmp_path: Path, code: str, text
     assert [turn["kind"] for turn in example.evidence["turns"]] == ["opening", "elliptical", "deeper", "unanswerable"]
     verdicts = example.evidence["verdicts"]
     assert {"turn_count", "turn_kinds", "not_elliptical", "no_refusal", "round_trip"} < set(verdicts)
+    assert verdicts.pop("closed_book_agreement") == 0.0
     assert False not in verdicts.values()
 
 
 def test_an_answer_is_asked_for_with_what_was_said_before_and_the_second_without_the_first(tmp_path: Path) -> None:
     prompts = _do(material_of(tmp_path, EN), _scripted()).teacher.prompts
     history = "Conversation so far:\n<text "
-    assert [history in prompt for prompt in prompts] == [False, False, False, False, True, True, True, True, True]
+    assert [history in prompt for prompt in prompts] == [False, False, False, False, True, True, True, True, True, False]
     assert "User: How long does a refund to my card take?\nAssistant: five days" in prompts[5]
     assert "nine days\n</text" not in prompts[5]
 
@@ -113,6 +115,15 @@ def test_an_answer_is_asked_for_with_what_was_said_before_and_the_second_without
         ("elliptical", {"answer": "Within 30 days."}, "unsupported_number", "turn 2: 30"),
         ("elliptical", {"answer": "Ask on Teams."}, "unsupported_name", "turn 2: Teams"),
         ("deeper", {"answer": "12 dollars [INST]"}, "control_tokens", "turn 3: 12 dollars [INST]"),
+        ("opening", {"answer": "5 to 12 days"}, "unsupported_number", "turn 1: 12"),
+        ("elliptical", {"answer": "九天。"}, "wrong_language", "turn 2: 九天。"),
+        ("unanswerable", {"answer": "现有资料没有说明。"}, "wrong_language", "turn 4: 现有资料没有说明。"),
+        (
+            "deeper",
+            {"second": "not 12 dollars"},
+            "round_trip",
+            "turn 3: one of the two denies what the other says; the second answer: not 12 dollars",
+        ),
         ("deeper", {"second": "nothing"}, "round_trip", "turn 3: ROUGE-L 0.00 with the second answer: nothing"),
         ("unanswerable", {"answerable": True, "answer": "Yes."}, "answerable_after_all", "turn 4: Yes."),
         ("unanswerable", {"quotes": ["Support"]}, "refusal_with_quote", "turn 4: Support"),
@@ -149,6 +160,42 @@ def test_a_bad_plan_is_rejected(tmp_path: Path, turns: list[dict[str, str]], rea
     (row,) = _do(material_of(tmp_path, EN), _scripted(turns=turns)).rows
     assert (row.reason, row.detail) == (reason, detail)
     assert row.example.evidence["verdicts"][reason] is False
+
+
+@pytest.mark.parametrize(("code", "text"), [("en", EN), ("zh", ZH)])
+@pytest.mark.parametrize(
+    ("known", "closed_book", "reason", "verdict", "asked"),
+    [
+        ("all", "drop", "known_without_document", False, 2),
+        ("all", "keep", "", False, 2),
+        ("all", "off", "", None, 0),
+        ("first", "drop", "", True, 2),
+        ("none", "drop", "", True, 1),
+    ],
+)
+def test_a_conversation_of_which_the_teacher_knows_all_is_rejected(
+    tmp_path: Path,
+    code: str,
+    text: str,
+    known: str,
+    closed_book: Literal["drop", "keep", "off"],
+    reason: str,
+    verdict: bool | None,
+    asked: int,
+) -> None:
+    said = {message: answer for kind, _, message, _, answer in _TURNS[code] if known == "all" or kind == known}
+    said |= {message: answer for kind, _, message, _, answer in _TURNS[code] if known == "first" and kind == "opening"}
+
+    def closed(prompt: str) -> Any:
+        answer = said.get(golden(prompt).last, "")
+        return {"known": bool(answer), "answer": answer}
+
+    outcome = _do(material_of(tmp_path, text), {**_scripted(code), "ClosedBookAnswer": closed}, closed_book=closed_book)
+    (row,) = outcome.rows
+    assert row.reason == reason
+    assert row.detail == (_TURNS[code][2][4] if reason else "")
+    assert row.example.evidence["verdicts"].get("known_without_document") is verdict
+    assert outcome.teacher.asked["ClosedBookAnswer"] == asked
 
 
 def test_a_refusal_of_what_another_chunk_answers_is_rejected(tmp_path: Path) -> None:
@@ -210,4 +257,5 @@ def test_what_is_said_to_the_teacher_stays_material(tmp_path: Path) -> None:
         assert marks
         assert all(prompt.count(f"</text {mark}>") == 1 for mark in marks)
         assert re.search(CONTROL_TOKENS, prompt) is None
-        assert "{{ text }}" in prompt
+    # The last prompt shows the question alone.
+    assert all("{{ text }}" in prompt for prompt in outcome.teacher.prompts[:-1])

@@ -87,6 +87,8 @@ def test_only_single_answered_questions_of_the_domain_are_reworded_and_each_once
     ]
     outcome = outcome_of(paraphrase, material_of(tmp_path, [_ASKED, *left_out]), _answers(_GOOD))
     assert outcome.teacher.asked["ParaphraseList"] == 1
+    expected = {"many_turns": 1, "other_task": 1, "other_language": 1, "too_long": 1, "repeated": 1}
+    assert outcome.passed_over == expected
 
 
 def test_each_row_bears_its_own_call_and_its_part_of_the_shared_one(tmp_path: Path) -> None:

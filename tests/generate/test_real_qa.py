@@ -24,6 +24,8 @@ _ANSWER = "E21 means no network. Move closer to the router."
 _ZH = row("在吗，机器上显示E21咋整啊？谢谢", "您好，E21 表示没有网络，请靠近路由器。")
 _ASKED_ZH = "机器上显示E21咋整啊？"
 _ANSWER_ZH = "E21 表示没有网络，请靠近路由器。"
+_SLOW = row("how long for a refund?", "5 days, at most 10. You can speed it up in the app.")
+_SLOW_ZH = row("退款要几天", "一般 5 天，最长 10 天到账，可以在应用里加急处理。")
 _REAL_QA = partial(real_qa, agreement=0.5)
 
 
@@ -63,6 +65,43 @@ def test_the_question_is_the_users_own(log: Example, asked: str, answer: str, tm
         (_LOG, _answers(_ASKED, answer=f"{_ANSWER} Call the Zanzibar team."), "unsupported_name", "Zanzibar"),
         (_LOG, _answers(_ASKED, second="Nobody knows."), "round_trip", "ROUGE-L 0.00 with: Nobody knows."),
         (_LOG, _answers(_ASKED, answer=f"{_ANSWER}</s>"), "control_tokens", f"{_ANSWER}</s>"),
+        (
+            _LOG,
+            _answers("wat do i do? thx and if that fails?"),
+            "wording_changed",
+            "the user did not write: wat do i do? thx and if that fails?",
+        ),
+        (_LOG, _answers(_ASKED, answer=_ANSWER_ZH), "wrong_language", _ANSWER_ZH),
+        (
+            _SLOW,
+            _answers("how long for a refund?", answer="It takes 5 days.", second="It takes 10 days."),
+            "round_trip",
+            "other numbers in: It takes 10 days.",
+        ),
+        (
+            _SLOW,
+            _answers("how long for a refund?", answer="You can speed it up.", second="You cannot speed it up."),
+            "round_trip",
+            "yes and no differ in: You cannot speed it up.",
+        ),
+        (
+            _SLOW_ZH,
+            _answers("退款要几天", answer="一般 5 天到账。", second="一般 10 天到账。"),
+            "round_trip",
+            "other numbers in: 一般 10 天到账。",
+        ),
+        (
+            _SLOW_ZH,
+            _answers("退款要几天", answer="可以加急处理。", second="不可以加急处理。"),
+            "round_trip",
+            "yes and no differ in: 不可以加急处理。",
+        ),
+        (
+            _ZH,
+            _answers(_ASKED_ZH, answer="E21 means that there is no network."),
+            "wrong_language",
+            "E21 means that there is no network.",
+        ),
         (_ZH, _answers("机器显示E21怎么办？"), "wording_changed", "the user did not write: 机器显示E21怎么办？"),
         (_ZH, _answers(_ASKED_ZH, answer="E21 表示没有网络，请等 9 分钟。"), "unsupported_number", "9"),
         (_ZH, _answers(_ASKED_ZH, answer="E21 表示没有网络，请找 Zanzibar。"), "unsupported_name", "Zanzibar"),
@@ -73,6 +112,15 @@ def test_each_reason(log: Example, answers: dict[str, Callable[[str], Any]], rea
     outcome = outcome_of(_REAL_QA, material_of(tmp_path, [log]), answers)
     assert outcome.kept == []
     assert outcome.rejected(reason).detail == detail
+
+
+def test_only_what_was_looked_up_has_a_verdict_on_it(tmp_path: Path) -> None:
+    made = outcome_of(_REAL_QA, material_of(tmp_path, [_LOG]), _answers(_ASKED, answer=f"{_ANSWER}</s>")).rejected("control_tokens")
+    assert made.example.evidence["verdicts"] == {"verbatim": True, "alone": True}
+    made = outcome_of(_REAL_QA, material_of(tmp_path, [_LOG]), _answers(_ASKED, answer="In 9 minutes.")).rejected(
+        "unsupported_number"
+    )
+    assert made.example.evidence["verdicts"] == {"verbatim": True, "alone": True, "supported": False}
 
 
 def test_small_talk_is_skipped_for_one_call(tmp_path: Path) -> None:

@@ -312,3 +312,10 @@ def test_a_seed_that_gives_orders_stays_between_its_marks(tmp_path: Path) -> Non
     outcome = outcome_of(_EN, material_of(tmp_path, [], seeds=[path]), answers, rows=1)
     assert fences(outcome.teacher.prompts[0]) == [order.replace("<|", "< |")]
     assert all("<|im_start|>" not in prompt for prompt in outcome.teacher.prompts)
+
+
+def test_code_has_no_say_in_the_language_of_an_instruction() -> None:
+    assert instruction_flaw("解释 `git rebase --onto main topic feature` 做了什么", "zh") is None
+    flaw = instruction_flaw("Explain what git rebase --onto main does to 主题", "zh")
+    assert flaw is not None
+    assert flaw.reason == "wrong_language"

@@ -72,7 +72,9 @@ def _run(recipe: Recipe, folder: Path) -> Run:
     collected, out = folder / "1-collect", folder / "2-generate"
     if not collected.exists():
         collect.run(recipe.part("data", "collect"), {}, collected)
-    summary = generate.run(recipe.part("generate", "teacher", "clean", "seed"), {"collect": collected, "model": folder}, out)
+    summary = generate.run(
+        recipe.part("generate", "teacher", "clean", "template", "seed"), {"collect": collected, "model": folder}, out
+    )
     rejected = list(read_dropped(out / "dropped"))
     assert all(row.reason and row.detail for row in rejected), "every rejected row says why"
     return Run(
@@ -155,6 +157,62 @@ def test_a_second_run_asks_nothing_and_writes_the_same(server: Running, support:
     assert [task["cached"] for task in second.account["tasks"]] == [task["requests"] for task in second.account["tasks"]]
 
 
+def test_the_account_does_not_hang_on_how_much_was_under_way_at_once(
+    server: Running, support: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = {"doc2qa": 6, "paraphrase": 4, "similarity": 4, "real_qa": 4}
+    accounts = []
+    for concurrency in (1, 16):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / f"cache {concurrency}"))
+        recipe = _recipe(server.url, support, tasks, teacher={"concurrency": concurrency})
+        accounts.append(_run(recipe, tmp_path / str(concurrency)).account)
+    assert accounts[0] == accounts[1]
+    assert len(server.bill()) > sum(task["requests"] for task in accounts[0]["tasks"]), "there was work that was given up"
+
+
+def test_rows_that_a_task_passes_over_are_in_the_account_the_list_and_the_card(server: Running, tmp_path: Path) -> None:
+    source = tmp_path / "rows.jsonl"
+    chat = [{"role": role, "content": f"Turn {n}: what now?"} for n, role in enumerate(("user", "assistant") * 2)]
+    rows: list[dict[str, Any]] = [{"question": "How do I get my payout at once?", "answer": "Turn on instant payouts."}]
+    rows += [{"question": "Why? " * 150, "answer": "Because."}] * 2 + [{"messages": chat}]
+    source.write_text("".join(f"{json.dumps(one)}\n" for one in rows), encoding="utf-8")
+    run = _run(_recipe(server.url, [source], {"paraphrase": 3}), tmp_path)
+    assert run.account["tasks"][0]["skipped"] == {"too_long": 2, "many_turns": 1}
+    assert "| skipped | Several turns `many_turns` | 1 |" in run.card
+    assert "| skipped | Too long `too_long` | 2 |" in run.card
+    listed = [json.loads(line) for line in (run.folder / "failed.jsonl").read_text(encoding="utf-8").splitlines()]
+    detail = "the task takes single questions of at most 600 characters with their answers, each once"
+    assert [(one["item"], one["reason"], one["detail"]) for one in listed] == [
+        ("2 rows", "too_long", detail),
+        ("1 rows", "many_turns", detail),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("task", "takes", "found"),
+    [
+        ("paraphrase", "single questions of at most 600 characters with their answers", "many_turns 1, too_long 2"),
+        ("similarity", "single questions of at most 300 characters with their answers", "many_turns 1, too_long 2"),
+        ("cot", "single questions of at most 4,000 characters with their answers", "many_turns 1, too_long 2"),
+        ("real_qa", "conversations with an answer", "other_language 3"),
+    ],
+)
+def test_a_task_that_no_row_fits_is_told_before_anything_is_paid(
+    server: Running, tmp_path: Path, task: str, takes: str, found: str
+) -> None:
+    source = tmp_path / "rows.jsonl"
+    why, now = ("Why? ", "And now?") if task != "real_qa" else ("これはなぜですか。", "それで、いまは？")
+    chat = [{"role": role, "content": now} for role in ("user", "assistant") * 2]
+    rows: list[dict[str, Any]] = [{"messages": chat}, *({"question": why * n, "answer": why} for n in (900, 901))]
+    source.write_text("".join(f"{json.dumps(one)}\n" for one in rows), encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        _run(_recipe(server.url, [source], {task: 5}), tmp_path)
+    assert caught.value.what == f"{task} takes {takes}, and no row of data.domain is one ({found})"
+    assert caught.value.where == "generate.tasks"
+    assert caught.value.hint == f"add such rows in English or Chinese, or take {task} out of generate.tasks"
+    assert server.bill() == []
+
+
 def test_the_budget_ends_the_work_and_the_rows_stay(server: Running, support: list[Path], tmp_path: Path) -> None:
     tasks = {"doc2qa": 200, "paraphrase": 50}
     run = _run(_recipe(server.url, support, tasks, teacher={"budget": {"tokens": 60_000}, "concurrency": 4}), tmp_path)
@@ -170,7 +228,11 @@ def test_selection_moves_rows_to_the_rejected_ones(server: Running, support: lis
     recipe = _recipe(server.url, support, {"paraphrase": 30}, keep=12, select=["diversity"])
     collect.run(recipe.part("data", "collect"), {}, tmp_path / "1-collect")
     out = tmp_path / "2-generate"
-    generate.run(recipe.part("generate", "teacher", "clean", "seed"), {"collect": tmp_path / "1-collect", "model": tiny_model}, out)
+    generate.run(
+        recipe.part("generate", "teacher", "clean", "template", "seed"),
+        {"collect": tmp_path / "1-collect", "model": tiny_model},
+        out,
+    )
     account = json.loads((out / "account.json").read_text(encoding="utf-8"))["tasks"][0]
     kept = list(read_examples(out / "examples"))
     left = [row for row in read_dropped(out / "dropped") if row.reason == "not_selected"]

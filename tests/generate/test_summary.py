@@ -11,6 +11,8 @@ from tunewell.bundled import read_yaml
 from tunewell.generate.material import Material
 from tunewell.generate.tasks.summary import summary
 from tunewell.generate.workshop import Failed, Made, Workshop
+from tunewell.records import DOCUMENT_SCHEMA, Document, document_to_row
+from tunewell.store import write_rows
 from tunewell.text import CONTROL_TOKENS
 
 EN = " ".join(
@@ -101,6 +103,25 @@ def test_each_check_rejects_with_its_own_reason(tmp_path: Path, written: str, re
     assert row.reason == reason
     assert row.detail.startswith(detail)
     assert row.example.evidence["verdicts"][reason] is False
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "heading", "written"),
+    [
+        ("en", EN, "Fees > In force since 2027", f"Since 2027: {GOOD['en']}"),
+        ("zh", ZH, "费用 > 2027年起", f"2027年起，{GOOD['zh']}"),
+    ],
+)
+def test_what_stands_in_the_heading_alone_is_shown_to_the_reader(
+    tmp_path: Path, code: str, text: str, heading: str, written: str
+) -> None:
+    section = Document("0", "docs/0.md", heading, text, 0, len(text))
+    write_rows(tmp_path / "documents", DOCUMENT_SCHEMA, [document_to_row(section)])
+    outcome = _do(Material(tmp_path, (), 0), _scripted(written))
+    (row,) = outcome.rows
+    assert (row.reason, row.detail) == ("", "")
+    assert row.example.question.partition("\n\n")[2] == f"# {heading}\n\n{text}"
+    assert f"# {heading}\n\n{text}" in outcome.teacher.prompts[1]
 
 
 def test_a_summary_that_leaves_out_too_much_is_rejected(tmp_path: Path) -> None:

@@ -59,12 +59,11 @@ class Batch:
     @cached_property
     def questions(self) -> list[str]:
         """The first user text of each row, or an empty string."""
-        return self._picked("user", last=False)
-
-    @cached_property
-    def answers(self) -> list[str]:
-        """The last assistant text of each row, or an empty string."""
-        return self._picked("assistant", last=True)
+        places = self.places("user")[::-1]
+        questions = [""] * self.rows
+        for row, text in zip(self.owners[places].tolist(), self.texts.take(pa.array(places)).to_pylist(), strict=True):
+            questions[row] = text
+        return questions
 
     @cached_property
     def is_multi_turn(self) -> npt.NDArray[np.bool_]:
@@ -115,11 +114,3 @@ class Batch:
     def _column(self, name: str) -> Any:
         column = self.table.column(name)
         return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-    def _picked(self, role: str, *, last: bool) -> list[str]:
-        places = self.places(role)
-        places = places if last else places[::-1]
-        picked = [""] * self.rows
-        for row, text in zip(self.owners[places].tolist(), self.texts.take(pa.array(places)).to_pylist(), strict=True):
-            picked[row] = text
-        return picked

@@ -15,7 +15,7 @@ from tunewell.clean.examine import Shard
 from tunewell.clean.keys import Keys, text_keys
 from tunewell.clean.reviewed import mend
 from tunewell.engine import Engine
-from tunewell.identifiers import FIRST_LOOK, LEAST_CONVERSATIONS, bare, identifiers
+from tunewell.identifiers import FIRST_LOOK, LEAST_CONVERSATIONS, bare, values
 from tunewell.store import Judgement, read_tables
 
 
@@ -29,9 +29,9 @@ def own_contacts(shards: Sequence[Shard], named: Sequence[str], mended: Mapping[
 
 def _given_often(shards: Sequence[Shard], mended: Mapping[str, Judgement], engine: Engine) -> set[str]:
     parts = list(engine.map(_Using(mended), shards, name="contacts"))
-    values, conversations = np.unique(np.concatenate([part.given for part in parts]), return_counts=True)
+    given, conversations = np.unique(np.concatenate([part.given for part in parts]), return_counts=True)
     written = np.concatenate([part.written for part in parts])
-    own = values[(conversations >= LEAST_CONVERSATIONS) & ~np.isin(values, written)]
+    own = given[(conversations >= LEAST_CONVERSATIONS) & ~np.isin(given, written)]
     if not len(own):
         return set()
     return set().union(*engine.map(_Named(own, mended), shards, name="contacts"))
@@ -70,8 +70,8 @@ class _Named:
     mended: Mapping[str, Judgement]
 
     def __call__(self, shard: Shard) -> set[str]:
-        values = sorted({use.value for batch in _batches(shard, self.mended) for use in _found(batch, "assistant")})
-        return {value for value, is_own in zip(values, np.isin(text_keys(values), self.keys), strict=True) if is_own}
+        given = sorted({use.value for batch in _batches(shard, self.mended) for use in _found(batch, "assistant")})
+        return {value for value, is_own in zip(given, np.isin(text_keys(given), self.keys), strict=True) if is_own}
 
 
 def _batches(shard: Shard, mended: Mapping[str, Judgement]) -> Iterator[Batch]:
@@ -80,5 +80,4 @@ def _batches(shard: Shard, mended: Mapping[str, Judgement]) -> Iterator[Batch]:
 
 def _found(batch: Batch, role: str) -> Iterator[_Use]:
     for turn in batch.turns(batch.matching(batch.places(role), FIRST_LOOK)):
-        for one in identifiers(turn.text):
-            yield _Use(turn.row, bare(turn.text[one.start : one.end]))
+        yield from (_Use(turn.row, value) for value in values(turn.text))

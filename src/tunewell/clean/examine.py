@@ -21,11 +21,11 @@ from tunewell.clean.novelty import Encoded, encode
 from tunewell.clean.personal import Masked, mask
 from tunewell.clean.reviewed import Mended, mend
 from tunewell.clean.rules import Rule, first_reasons
-from tunewell.records import BORROWED_TASKS, Pool
+from tunewell.clean.superseded import REWRITING
+from tunewell.records import BORROWED_TASKS, POOLS
 from tunewell.store import Judgement, atomic_write, read_examples, read_tables
 
 _SIGNATURES = ".signatures"
-POOLS: tuple[Pool, ...] = ("domain", "open")
 
 
 class Shard(NamedTuple):
@@ -57,6 +57,8 @@ class Columns(NamedTuple):
     pool: npt.NDArray[np.uint8]
     is_multi_turn: npt.NDArray[np.bool_]
     is_borrowed: npt.NDArray[np.bool_]
+    identity: Keys
+    is_rewriting: npt.NDArray[np.bool_]
     places: Places
 
 
@@ -140,18 +142,21 @@ def joined(parts: Sequence[Columns]) -> Columns:
         pool=_end_to_end(part.pool for part in parts),
         is_multi_turn=_end_to_end(part.is_multi_turn for part in parts),
         is_borrowed=_end_to_end(part.is_borrowed for part in parts),
+        identity=_end_to_end(part.identity for part in parts),
+        is_rewriting=_end_to_end(part.is_rewriting for part in parts),
         places=Places(list(paths), _end_to_end(renumbered), _end_to_end(part.places.row for part in parts)),
     )
 
 
 def signatures_in(folder: Path) -> npt.NDArray[np.uint32]:
-    """The signatures of all shards in their order, one a row, backed by a file in the folder."""
+    """The signatures of all shards in their order, one a row, backed by a file in the folder, which the first call writes."""
     whole = folder / "all"
-    with whole.open("wb") as target:
-        for path in sorted(folder.glob(f"*{_SIGNATURES}")):
-            with path.open("rb") as part:
-                shutil.copyfileobj(part, target)
-            path.unlink()
+    if not whole.exists():
+        with whole.open("wb") as target:
+            for path in sorted(folder.glob(f"*{_SIGNATURES}")):
+                with path.open("rb") as part:
+                    shutil.copyfileobj(part, target)
+                path.unlink()
     return np.memmap(whole, np.uint32, "r").reshape(-1, POSITIONS)
 
 
@@ -164,6 +169,8 @@ def _columns(batch: Batch, rules: Sequence[Rule]) -> Columns:
         pool=np.array([POOLS.index(pool) for pool in batch.values("pool")], np.uint8),
         is_multi_turn=batch.is_multi_turn,
         is_borrowed=np.isin(batch.values("task"), BORROWED_TASKS),
+        identity=text_keys(batch.values("id")),
+        is_rewriting=np.isin(batch.values("task"), [REWRITING]),
         places=_places(batch),
     )
 

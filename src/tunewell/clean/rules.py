@@ -27,7 +27,8 @@ from tunewell.records import LABEL_TASKS
 from tunewell.text import normalise
 
 RULES: tuple[RuleName, ...] = typing.get_args(RuleName)
-"""Every reason there is, in the order in which the rules are applied: a row is dropped by the first that finds something."""
+"""Every reason there is, in the order in which the rules are applied, those that compare rows among them: a row is dropped by the
+first that finds something."""
 
 _PLAIN = re.compile(r"(?:[a-z0-9\u4e00-\u9fff]+ ?)*")
 _SPEAKERS = (("user", "question"), ("assistant", "answer"))
@@ -55,7 +56,7 @@ class Known(NamedTuple):
 
 
 def own_rules(clean: Clean, contacts: Sequence[str] = (), known: Known = Known()) -> tuple[Rule, ...]:  # noqa: B008  it does not change
-    """The rules of this module in their order, with their settings, less those that `clean.skip` turns off.
+    """The rules that look at one row alone, in their order, with their settings, less those that `clean.skip` turns off.
 
     `contacts` are the values that are not personal. `personal` is among the rules where it drops rows; where it masks, see
     `personal.mask`.

@@ -18,7 +18,7 @@ from tunewell.clean import decide
 from tunewell.clean.contacts import own_contacts
 from tunewell.clean.contamination import contaminated
 from tunewell.clean.decide import Decision, Flags, Found
-from tunewell.clean.examine import POOLS, Columns, Examined, Examiner, HeldOut, Places, Preparation, Shard, joined, signatures_in
+from tunewell.clean.examine import Columns, Examined, Examiner, HeldOut, Places, Preparation, Shard, joined, signatures_in
 from tunewell.clean.funnel import KEPT, Source, funnel
 from tunewell.clean.keys import text_keys
 from tunewell.clean.near_duplicates import near_duplicates
@@ -26,10 +26,10 @@ from tunewell.clean.novelty import Encoded, novel_rows
 from tunewell.clean.reviewed import Reviews, read_reviews
 from tunewell.clean.rules import RULES, Known, own_rules
 from tunewell.clean.sort import Judged, Sorter
-from tunewell.clean.superseded import read_superseded
+from tunewell.clean.superseded import read_rewritten, settle
 from tunewell.engine import LOCAL, Engine
 from tunewell.recipe import Clean, Recipe, RuleName
-from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, Summary
+from tunewell.records import DROPPED_SCHEMA, EXAMPLE_SCHEMA, POOLS, Summary
 from tunewell.store import clear_shards, finish_shards, folder_digest, shards, write_json
 
 _SCHEMAS = {"examples": EXAMPLE_SCHEMA, "dropped": DROPPED_SCHEMA}
@@ -55,11 +55,10 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
     work = _shards(inputs)
     reviews = read_reviews(inputs.get("review"))
     contacts = own_contacts(work, clean.contacts, reviews.mended, engine) if _applies("personal", clean) else []
-    known = Known(reviews.rejected, read_superseded(inputs.get("generate"), reviews.rejected))
-    rules, prepare = own_rules(clean, contacts, known), _preparation(clean, reviews, contacts)
+    prepare = _preparation(clean, reviews, contacts)
     with _scratch(out_dir) as scratch:
         examiner = Examiner(
-            rules=rules,
+            rules=own_rules(clean, contacts, Known(reviews.rejected)),
             prepare=prepare,
             compares_questions=_applies("novelty", clean),
             test=_test_items(inputs) if _applies("contamination", clean) else None,
@@ -69,9 +68,12 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path, *, engine: 
         tainted = contaminated(hits for part in examined for hits in part.hits)
         rows = joined([part.columns for part in examined])
         comparing = _comparing_rules(clean, rows, examined, tainted, scratch)
-        decision = decide.decide(rows.alive, [rule.check for rule in comparing])
+        checks = [rule.check for rule in comparing]
+        rewritten = read_rewritten(inputs.get("generate")) if _applies("superseded", clean) else []
+        settled = settle(rows.alive, rows.identity, rows.is_rewriting, rewritten, lambda alive: decide.decide(alive, checks))
+    rules = own_rules(clean, contacts, Known(reviews.rejected, settled.details))
     sorter = Sorter(rules, prepare, [rule.name for rule in comparing], tainted, out_dir)
-    return _sort(sorter, _judged(work, examined, rows, decision), contacts, engine)
+    return _sort(sorter, _judged(work, examined, rows, settled.decision), contacts, engine)
 
 
 class _Comparing(NamedTuple):

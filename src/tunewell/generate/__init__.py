@@ -1,5 +1,5 @@
 """Rows that a model writes: a teacher's, each proved by checks, and the base model's own answers to general prompts."""
 
-from tunewell.generate.stage import run, write_card
+from tunewell.generate.stage import note_review, noted_review, run
 
-__all__ = ["run", "write_card"]
+__all__ = ["note_review", "noted_review", "run"]

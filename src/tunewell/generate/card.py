@@ -13,7 +13,6 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from tunewell.bundled import asset, read_yaml
 from tunewell.records import Example, example_to_row
-from tunewell.stats import Estimate
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~$])")
 _NOT_IN_CODE = re.compile(r"[^\w.-]+")
@@ -51,16 +50,14 @@ def data_card(
     title: str,
     language: str = "en",
     examples: Sequence[Example] = (),
-    error_rate: Estimate | None = None,
 ) -> str:
     """The card of the rows that a run generated, in Markdown with the front matter that the Hugging Face hub reads.
 
     Args:
-        account: what `generate` counted: the JSON of `account.json`.
+        account: what `generate` counted, and perhaps what a review has found (`review`): the JSON of `account.json`.
         title: name of the data.
         language: language of the card, `en` or `zh`.
         examples: rows to show, one or two.
-        error_rate: share of wrong rows among those that a person reviewed; None where nobody has.
     """
     words = _Words(read_yaml("generate", "words.yaml")[language])
     tasks, replay = account["tasks"], account["replay"]
@@ -82,7 +79,7 @@ def data_card(
         "code": _code,
         "failures": list(_failures(tasks, words)),
         "shown": [_as_json(example) for example in examples],
-        "limits": list(_limits(tasks, made, error_rate, words)),
+        "limits": list(_limits(tasks, account.get("review"), words)),
     }
     text = _template().render(values)
     # Rows can hold lone surrogates, which UTF-8 cannot.
@@ -131,19 +128,18 @@ def _failures(tasks: Sequence[Mapping[str, Any]], words: _Words) -> Iterator[_Fa
                 yield _Failure(name, what, words.called(code), _code(code), count)
 
 
-def _limits(tasks: Sequence[Mapping[str, Any]], rows: int, error_rate: Estimate | None, words: _Words) -> Iterator[_Own]:
+def _limits(tasks: Sequence[Mapping[str, Any]], review: Mapping[str, Any] | None, words: _Words) -> Iterator[_Own]:
     if tasks:
         yield from map(words.say, ("limit_checks", "limit_teacher", "limit_sources"))
     for task in tasks:
         if task["kept"] < task["asked"]:
             yield words.say("limit_short", task=words.task(task, "name"), kept=task["kept"], asked=task["asked"])
-    if error_rate is None:
+    if review is None:
         yield words.say("limit_no_review")
     else:
-        shares = {
-            name: _percent(getattr(error_rate, field)) for name, field in (("rate", "value"), ("low", "low"), ("high", "high"))
-        }
-        yield words.say("error_rate", n=error_rate.n, rows=rows, **shares)
+        shares = {name: _percent(review[name]) for name in ("value", "low", "high")}
+        counts = {name: review[name] for name in ("n", "population", "reviewers")}
+        yield words.say("error_rate_mean" if review["reviewers"] > 1 else "error_rate", **counts, **shares)
 
 
 def _as_json(example: Example) -> _Own:

@@ -4,58 +4,28 @@ All of these are pure functions of texts; none of them is right always, and each
 """
 
 import re
-import unicodedata
-from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 from rapidfuzz.distance import Indel
 
 from tunewell.bundled import read_yaml
+from tunewell.generate.names import unsupported_names
 from tunewell.generate.numbers import readable, stated
+from tunewell.generate.quotes import Quote, locate, thin_quotes
 from tunewell.text import normalise, tokens
 
-_PLAIN = str.maketrans({**dict.fromkeys("“”„«»", '"'), **dict.fromkeys("‘’", "'"), "—": "-", "–": "-", "*": "", "`": ""})
-
-_NAME = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z\u00c0-\u024f][A-Za-z0-9_\u00c0-\u024f]*(?:[.\-][A-Za-z0-9_]+)*")
-_LATIN = re.compile(r"[a-z0-9\u00c0-\u024f]+")
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
-_QUOTED = re.compile(
-    r"「([^「」\n]{1,80})」|『([^『』\n]{1,80})』|《([^《》\n]{1,80})》|“([^“”\n]{1,80})”|\"([^\"\n]{1,80})\"|`([^`\n]{1,80})`"
-)
-# A capital says nothing where it begins a line, a list item, a sentence or a quotation.
-_BEGINS = re.compile(
-    r"(?:(?:\A|\n)[\s>*\-•#|\"“「『(_]*(?:\d{1,2}[.)]\s+)?|[.!?:;。！？：；(（\[\"“「『][\s\"“「『(*_]*)\Z",
-)
-_IDENTIFIER = re.compile(r".+[0-9_A-Z]|.*[a-z]{2}\.[a-z]{2}")
-
-
-class Quote(NamedTuple):
-    """A passage of a source: `text == source[start:end]`."""
-
-    text: str
-    start: int
-    end: int
-
-
-def locate(quote: str, source: str) -> Quote | None:
-    """The first passage of the source that the quote repeats word for word, or None.
-
-    White space, the width and shape of signs, and marks of emphasis and code (`*`, backtick) do not count, since teachers change
-    them without meaning to; letters, digits and their case do. Known problem: where words are joined or parted is not seen.
-
-    >>> locate("费率为0.6%", "说明：费率 为０.６％。")
-    Quote(text='费率 为０.６％', start=3, end=11)
-    >>> locate("the rate is 0.8%", "The rate is 0.6%.") is None
-    True
-    """
-    wanted = "".join(sign for sign, _ in _signs(quote))
-    signs = list(_signs(source))
-    found = "".join(sign for sign, _ in signs).find(wanted)
-    if found < 0 or not any(map(str.isalnum, wanted)):
-        return None
-    start, end = signs[found][1], signs[found + len(wanted) - 1][1] + 1
-    return Quote(source[start:end], start, end)
+__all__ = [
+    "Quote",
+    "agreement",
+    "is_refusal",
+    "locate",
+    "meta_reference",
+    "same_numbers",
+    "thin_quotes",
+    "unsupported",
+    "unsupported_names",
+    "unsupported_numbers",
+]
 
 
 def unsupported_numbers(answer: str, source: str) -> list[str]:
@@ -68,25 +38,6 @@ def unsupported_numbers(answer: str, source: str) -> list[str]:
     ['2%']
     """
     return sorted(stated(answer) - readable(source))
-
-
-def unsupported_names(answer: str, source: str) -> list[str]:
-    """The names in the answer that the source does not hold, in their order.
-
-    Names are Latin words with a capital inside a sentence, identifiers (`task_id`, `RabbitMQ`, `conf.yaml`), all Latin words of a
-    Chinese answer, and what stands in quotation marks or code marks. Case and a plural `s` do not count. Known problems: a Chinese
-    name without marks is not seen; an answer that spells out an abbreviation is rejected.
-
-    >>> unsupported_names("Open the Dashboard, then call RabbitMQ.", "The dashboard shows payouts.")
-    ['RabbitMQ']
-    >>> unsupported_names("请在「商户中心」里用 redis 查看。", "在商户中心查看。")
-    ['redis']
-    """
-    held = _folded(source)
-    words = {_singular(word) for word in _LATIN.findall(held)}
-    names = (name for name in _names(answer) if not _holds(held, words, name))
-    quoted = (text for text in _quoted(answer) if locate(text.casefold(), source.casefold()) is None)
-    return list(dict.fromkeys((*quoted, *names)))
 
 
 def unsupported(answer: str, source: str) -> list[str]:
@@ -159,45 +110,3 @@ def _covers(one: str, other: str) -> bool:
     """Whether `other` holds all numbers that `one` states, and `one` states any if `other` does."""
     numbers = stated(one)
     return numbers <= readable(other) and (bool(numbers) or not stated(other))
-
-
-def _signs(text: str) -> Iterator[tuple[str, int]]:
-    """The signs of a text that count in a quote, each with the place it comes from."""
-    for place, sign in enumerate(text):
-        for plain in unicodedata.normalize("NFKC", sign).translate(_PLAIN):
-            if not plain.isspace():
-                yield plain, place
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
-
-
-def _singular(word: str) -> str:
-    return word[:-1] if len(word) > 2 and word.endswith("s") else word
-
-
-def _holds(held: str, words: set[str], name: str) -> bool:
-    """Whether the source holds a name as a word; one of several parts must stand there as it is, or part by part."""
-    folded = _folded(name)
-    parts = _LATIN.findall(folded)
-    return folded in held if "." in name or "_" in name else all(_singular(part) in words for part in parts)
-
-
-def _names(answer: str) -> Iterator[str]:
-    in_chinese = _HAN.search(answer) is not None
-    for found in _NAME.finditer(unicodedata.normalize("NFKC", answer)):
-        word = found.group()
-        if len(word) < 2:
-            continue
-        is_marked = _IDENTIFIER.match(word) is not None
-        is_capital = word[0].isupper() and not _BEGINS.search(found.string[max(0, found.start() - 40) : found.start()])
-        if is_marked or is_capital or in_chinese:
-            yield word
-
-
-def _quoted(answer: str) -> Iterator[str]:
-    for found in _QUOTED.finditer(answer):
-        text = next(part for part in found.groups() if part is not None)
-        if any(map(str.isalnum, text)):
-            yield text

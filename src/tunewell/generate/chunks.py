@@ -33,19 +33,24 @@ def chunks(sections: Iterable[Document]) -> Iterator[Document]:
     later chunks of a long table lack its head, since a chunk is a span of the file.
     """
     for section in sections:
-        budget = BUDGET.get(_language(section.text), BUDGET["en"])
+        budget = BUDGET.get(prose_language(section.text), BUDGET["en"])
         for span in _packed(section.text, _pieces(section.text, budget), budget):
             yield _chunk(section, span)
+
+
+def prose_language(text: str) -> str:
+    """The language of a text in which code, links and tags have no say, where it holds anything else.
+
+    >>> prose_language("见 `bin/run.sh --all --now`"), prose_language("`select a`")
+    ('zh', 'en')
+    """
+    return language(_NO_PROSE.sub(" ", text)) or language(text)
 
 
 def _chunk(section: Document, span: _Span) -> Document:
     text = section.text[span.start : span.end]
     start, end = section.start + span.start, section.start + span.end
-    return Document(digest([section.path, start, end])[:16], section.path, section.heading, text, start, end, _language(text))
-
-
-def _language(text: str) -> str:
-    return language(_NO_PROSE.sub(" ", text)) or language(text)
+    return Document(digest([section.path, start, end])[:16], section.path, section.heading, text, start, end, prose_language(text))
 
 
 def _packed(text: str, pieces: Iterable[_Span], budget: int) -> Iterator[_Span]:

@@ -42,14 +42,14 @@ def _bundled_prompts(collected: Path) -> list[Path]:
     return [asset("replay", f"{code}.txt") for code, _ in languages.most_common() if code in {"en", "zh"}]
 
 
-def replay(prompts: Sequence[Message], base: Path, max_new_tokens: int, out_dir: Path) -> list[Example]:
+def replay(prompts: Sequence[Message], base: Path, template: str, *, max_new_tokens: int, out_dir: Path) -> list[Example]:
     """One row for each prompt that the base model answers to the end within the limit; `out_dir` keeps a journal."""
     from tunewell.model.attention import enable_packed_attention
     from tunewell.model.generate import Decoding, answer_all
     from tunewell.model.load import load_base, load_tokenizer, number_format
-    from tunewell.template import ChatFormat
+    from tunewell.template import open_format
 
-    chat = ChatFormat(load_tokenizer(base))
+    chat = open_format(template, load_tokenizer(base))
     model = load_base(base, number_format().dtype)
     enable_packed_attention(model)
     decoding = Decoding(batch=48, stop_ids=chat.stop_ids, max_new_tokens=max_new_tokens)

@@ -11,7 +11,7 @@ from tunewell.errors import TemplateError
 from tunewell.generate.diversity import k_centre, vectors
 from tunewell.records import Dropped, Example, Message
 from tunewell.store import digest, folder_digest
-from tunewell.template import ChatFormat
+from tunewell.template import AUTO, PromptFormat, open_format
 
 if TYPE_CHECKING:
     from tunewell.model.difficulty import Answered
@@ -27,7 +27,9 @@ class Selection(NamedTuple):
     left: list[Dropped]
 
 
-def select(examples: Sequence[Example], keep: int, by: Sequence[Way], *, model: Path, out_dir: Path) -> Selection:
+def select(
+    examples: Sequence[Example], keep: int, by: Sequence[Way], *, model: Path, template: str = AUTO, out_dir: Path
+) -> Selection:
     """At most `keep` rows of each task, chosen by difficulty, by diversity, or by both.
 
     By difficulty: rows above 1 are left out, whatever room there is, and the most difficult of the others are kept; rows whose
@@ -43,7 +45,7 @@ def select(examples: Sequence[Example], keep: int, by: Sequence[Way], *, model: 
     Known problems: both ways like the odd row, so select after the checks. Rows whose answers are alike, as those that a
     document does not answer, lie close together and have little to teach a base that declines readily: few of them remain.
     """
-    ratios = difficulties(model, examples, out_dir=out_dir) if "difficulty" in by else {}
+    ratios = difficulties(model, examples, template=template, out_dir=out_dir) if "difficulty" in by else {}
     tasks: dict[str, list[Example]] = defaultdict(list)
     for example in examples:
         tasks[example.task].append(example)
@@ -51,17 +53,19 @@ def select(examples: Sequence[Example], keep: int, by: Sequence[Way], *, model: 
     return Selection([row for each in selections for row in each.kept], [row for each in selections for row in each.left])
 
 
-def difficulties(model: Path, examples: Sequence[Example], *, out_dir: Path, context: int = _CONTEXT) -> dict[str, float | None]:
-    """The difficulty under a base model, with its own chat format, of each row's last answer, by row id.
+def difficulties(
+    model: Path, examples: Sequence[Example], *, template: str = AUTO, out_dir: Path, context: int = _CONTEXT
+) -> dict[str, float | None]:
+    """The difficulty under a base model, with its prompt format, of each row's last answer, by row id.
 
-    None where there is no answer, the chat format refuses the row, or it has more than `context` tokens.
+    None where there is no answer, the prompt format refuses the row, or it has more than `context` tokens.
     """
     from tunewell.model.attention import enable_packed_attention
     from tunewell.model.difficulty import difficulty
     from tunewell.model.load import load_base, load_tokenizer, number_format
 
     tokenizer = load_tokenizer(model)
-    chat = ChatFormat(tokenizer)
+    chat = open_format(template, tokenizer)
     longest = min(context, tokenizer.model_max_length)
     encoded = {example.id: _encode(chat, example) for example in examples}
     fitting = {key: row for key, row in encoded.items() if row and len(row.prompt) + len(row.answer) <= longest}
@@ -75,7 +79,7 @@ def difficulties(model: Path, examples: Sequence[Example], *, out_dir: Path, con
     return {key: ratios.get(key) for key in encoded}
 
 
-def _encode(chat: ChatFormat, example: Example) -> "Answered | None":
+def _encode(chat: PromptFormat, example: Example) -> "Answered | None":
     """The last answer as it would be trained, its end token included, and all that comes before it."""
     from tunewell.model.difficulty import Answered
 

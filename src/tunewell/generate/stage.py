@@ -34,7 +34,6 @@ from tunewell.records import (
     dropped_to_row,
     example_to_row,
 )
-from tunewell.stats import Estimate
 from tunewell.store import ShardWriter, atomic_write, clear_shards, read_examples, write_json, write_rows
 from tunewell.teacher import OpenAITeacher, Teacher
 
@@ -48,8 +47,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     """Do the tasks of the recipe, one after the other, then replay.
 
     Args:
-        settings: `recipe.part("generate", "teacher", "clean", "seed")`; of `clean`, what it says of personal data, which is not
-            told to the teacher either.
+        settings: `recipe.part("generate", "teacher", "clean", "template", "seed")`; of `clean`, what it says of personal data,
+            which is not told to the teacher either.
         inputs: `collect`, with `examples/` and `documents/`; `model`, the folder of the base model.
         out_dir: receives `examples/` (kept), `dropped/` (rejected, with the check that did it), `chunks/` (of documents),
             `failed.jsonl` (work that got no usable answer or was skipped, with reasons), `account.json` and, where there are
@@ -69,15 +68,16 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     _require_material(plan.tasks, material)
     prompts = replay_prompts(plan, inputs["collect"]) if plan.replay else []
     done = asyncio.run(_do_tasks(settings, material, out_dir)) if plan.tasks else _Done()
-    own = replay(prompts, inputs["model"], plan.max_new_tokens, out_dir) if prompts else []
+    longest = plan.max_new_tokens
+    own = replay(prompts, inputs["model"], settings.template, max_new_tokens=longest, out_dir=out_dir) if prompts else []
     write_rows(out_dir / "examples", EXAMPLE_SCHEMA, map(example_to_row, own), name="part-replay")
     if plan.keep and plan.tasks:
-        _select(plan, inputs["model"], out_dir, done.tallies)
+        _select(plan, inputs["model"], settings.template, out_dir, done.tallies)
     counts = {"replay": len(own), "left_out": len(prompts) - len(own)}
     account = _account(done, {"rows": counts["replay"], "left_out": counts["left_out"]})
     write_json(out_dir / "account.json", account)
     if plan.tasks:
-        write_card(out_dir)
+        _write_card(out_dir)
         counts |= {name: sum(tally.counts()[name] for tally in done.tallies) for name in ("made", "kept", "rejected", "failed")}
     return Summary(counts)
 
@@ -141,10 +141,16 @@ def _require_material(tasks: Mapping[TaskName, int], material: Material) -> None
     """Raise `DataError` for a task that has nothing to work on, before anything is paid for."""
     needs: dict[str, Callable[[], bool]] = {"documents": material.has_documents, "rows": material.has_rows}
     for task in tasks:
-        need = TASKS[task].needs
+        need, _, wanted = TASKS[task]
         if need and not needs[need]():
             hint = f"name some under data.domain, or take {task} out of generate.tasks"
             raise DataError(f"{task} works on {need} of the domain, and data.domain holds none", where="generate.tasks", hint=hint)
+        misfits = material.misfits(wanted.misfit) if wanted else {}
+        if wanted and misfits:
+            found = ", ".join(f"{reason} {rows:,}" for reason, rows in misfits.items())
+            what = f"{task} takes {wanted.words}, and no row of data.domain is one ({found})"
+            hint = f"add such rows in English or Chinese, or take {task} out of generate.tasks"
+            raise DataError(what, where="generate.tasks", hint=hint)
 
 
 async def _do_tasks(settings: Recipe, material: Material, out_dir: Path) -> _Done:
@@ -158,7 +164,7 @@ async def _do_tasks(settings: Recipe, material: Material, out_dir: Path) -> _Don
         for task, rows in plan.tasks.items():
             workshop = Workshop(teacher, window=_window(options), is_out_of_budget=is_out_of_budget)
             tallies.append(await _do_task(task, rows, material, workshop, plan=plan, out_dir=out_dir))
-            problems += [*workshop.failed, *workshop.skipped]
+            problems += [*workshop.failed, *workshop.skipped, *_passed_over(task, workshop)]
             is_out_of_budget = workshop.is_out_of_budget
         named = {"model": teacher.name, "server": teacher.server}
         currency = teacher.price.currency if teacher.price else ""
@@ -185,7 +191,15 @@ async def _do_task(task: TaskName, rows: int, material: Material, workshop: Work
                 kept.write(example_to_row(example))
     tally.failed.update(failure.reason for failure in workshop.failed)
     tally.skipped.update(skipped.reason for skipped in workshop.skipped)
+    tally.skipped.update(workshop.passed_over)
     return tally
+
+
+def _passed_over(task: TaskName, workshop: Workshop) -> list[Failed]:
+    """One entry a reason, since there may be as many such rows as a log has."""
+    wanted = TASKS[task].wanted
+    detail = f"the task takes {wanted.words}, each once" if wanted else ""
+    return [Failed(task, f"{rows:,} rows", reason, detail, "") for reason, rows in workshop.passed_over.items()]
 
 
 @contextmanager
@@ -223,11 +237,11 @@ def _write_problems(problems: Iterable[Failed], path: Path) -> None:
             lines.write(json.dumps(problem._asdict(), ensure_ascii=False) + "\n")
 
 
-def _select(plan: Generate, model: Path, out_dir: Path, tallies: Sequence[_Tally]) -> None:
+def _select(plan: Generate, model: Path, template: str, out_dir: Path, tallies: Sequence[_Tally]) -> None:
     """Keep at most `generate.keep` rows of each task; what is not chosen moves to the rejected ones."""
     names = set(plan.tasks)
     rows = [row for row in read_examples(out_dir / "examples") if row.task in names]
-    selection = select(rows, plan.keep, plan.select, model=model, out_dir=out_dir)
+    selection = select(rows, plan.keep, plan.select, model=model, template=template, out_dir=out_dir)
     for tally in tallies:
         kept = [row for row in selection.kept if row.task == tally.task]
         left = [dropped for dropped in selection.left if dropped.example.task == tally.task]
@@ -249,14 +263,39 @@ def _account(done: _Done, replayed: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def write_card(out_dir: Path, error_rate: Estimate | None = None) -> None:
-    """Write the data card of a stage's folder, in Chinese where most rows are; `error_rate` is what a review has found."""
-    account = json.loads((out_dir / "account.json").read_text(encoding="utf-8"))
+def noted_review(out_dir: Path) -> Mapping[str, Any] | None:
+    """What `note_review` has noted of the rows in a stage's folder."""
+    noted: Mapping[str, Any] | None = _read_account(out_dir).get("review")
+    return noted
+
+
+def note_review(out_dir: Path, error_rate: Mapping[str, Any] | None) -> None:
+    """Note in a stage's account and on its data card what a review has found; with None, that it no longer knows anything.
+
+    Args:
+        out_dir: the folder of the stage; where it holds no account, nothing happens.
+        error_rate: the values of an `ErrorRate` of the review, and `size` and `seed` of the sample.
+    """
+    account = _read_account(out_dir)
+    if account and account.get("review") != error_rate:
+        write_json(out_dir / "account.json", {**account, "review": error_rate})
+        _write_card(out_dir)
+
+
+def _read_account(out_dir: Path) -> Mapping[str, Any]:
+    path = out_dir / "account.json"
+    account: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return account
+
+
+def _write_card(out_dir: Path) -> None:
+    """Write the data card of a stage's folder, in Chinese where most rows are."""
+    account = _read_account(out_dir)
     languages: Counter[str] = Counter()
     for task in account["tasks"]:
         languages.update(task["languages"])
     shown = list(islice(read_examples(out_dir / "examples"), _SHOWN_ROWS))
     language = "zh" if languages["zh"] > languages.total() / 2 else "en"
-    text = data_card(account, title=out_dir.parent.name, language=language, examples=shown, error_rate=error_rate)
+    text = data_card(account, title=out_dir.parent.name, language=language, examples=shown)
     with atomic_write(out_dir / "README.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -2,10 +2,10 @@
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -25,36 +25,43 @@ class Call(NamedTuple):
 
 @dataclass(slots=True)
 class Usage:
-    """What the answers cost when they were first asked for, each counted once. `cached` were asked for by an earlier run."""
+    """What the answers cost when they were first asked for, each counted once. `cached` were asked for by an earlier run.
+
+    What it says of the same answers is the same in whatever order they came.
+    """
 
     requests: int = 0
     cached: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: float | None = 0.0
-    _counted: set[str] = field(default_factory=set)
+    _costs: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def cost(self) -> float | None:
+        """The sum, which is rounded but once; None where an answer has no price."""
+        costs = [cost for cost in self._costs.values() if cost is not None]
+        return math.fsum(costs) if len(costs) == len(self._costs) else None
 
     def add(self, reply: Reply) -> None:
         """Count a reply, unless it was counted before."""
-        if reply.key in self._counted:
+        if reply.key in self._costs:
             return
-        self._counted.add(reply.key)
+        self._costs[reply.key] = reply.cost
         self.requests += 1
         self.cached += reply.cached
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
-        self.cost = None if self.cost is None or reply.cost is None else self.cost + reply.cost
 
 
 class Session:
-    """What one piece of work asks of the teacher, in one language. It keeps account of its calls.
+    """What one piece of work asks of the teacher, in one language. It keeps account of its calls; `note` is given each reply.
 
     The rows of one piece of work share its first calls and have later ones of their own: these go through a `branch`.
     """
 
-    def __init__(self, teacher: Teacher, language: str, usage: Usage, trunk: "Session | None" = None) -> None:
+    def __init__(self, teacher: Teacher, language: str, note: Callable[[Reply], None], trunk: "Session | None" = None) -> None:
         self._teacher = teacher
-        self._usage = usage
+        self._note = note
         self._trunk = trunk
         self._branches = 0
         self.language = language
@@ -63,11 +70,20 @@ class Session:
     def branch(self) -> "Session":
         """A session for one row, which bears its own calls and its part of those that came before it."""
         self._branches += 1
-        return Session(self._teacher, self.language, self._usage, self)
+        return Session(self._teacher, self.language, self._note, self)
 
-    async def ask(self, prompt: str, shape: type[_Shape], *, repeat: int = 0, **values: Any) -> _Shape:
+    async def ask(self, prompt: str, shape: type[_Shape], **values: Any) -> _Shape:
         """The answer to a prompt, such as `doc2qa.answer`, in the shape of a pydantic model. Raises `RequestFailed`."""
-        answer: _Shape = await self._send(prompt, shape, repeat, values)
+        filled = fill(prompt, self.language, values)
+        try:
+            reply = await self._teacher.ask(Request(filled.messages, filled.temperature, filled.max_tokens, shape))
+        except RequestFailed as failure:
+            if failure.paid:
+                self._note(failure.paid)
+            raise
+        self._note(reply)
+        self.calls.append(Call(prompt, reply))
+        answer: _Shape = reply.value
         return answer
 
     def evidence(self) -> dict[str, Any]:
@@ -79,18 +95,6 @@ class Session:
             "tokens": round(spent.tokens, 1),
             "cost": None if spent.cost is None else round(spent.cost, 8),
         }
-
-    async def _send(self, prompt: str, shape: type[BaseModel] | None, repeat: int, values: Mapping[str, Any]) -> Any:
-        filled = fill(prompt, self.language, values)
-        try:
-            reply = await self._teacher.ask(Request(filled.messages, filled.temperature, filled.max_tokens, shape, repeat))
-        except RequestFailed as failure:
-            if failure.paid:
-                self._usage.add(failure.paid)
-            raise
-        self._usage.add(reply)
-        self.calls.append(Call(prompt, reply))
-        return reply.text if shape is None else reply.value
 
     def _all_calls(self) -> list[Call]:
         return [*(self._trunk._all_calls() if self._trunk else []), *self.calls]
@@ -174,6 +178,14 @@ def _as_it_is(made: Made) -> Made:
     return made
 
 
+class _UnderWay(NamedTuple, Generic[_Job]):
+    """A piece of work that is being done, and the replies it has had."""
+
+    job: _Job
+    work: asyncio.Task[Sequence[Outcome]]
+    replies: list[Reply]
+
+
 _Result = TypeVar("_Result")
 
 
@@ -181,19 +193,22 @@ _Result = TypeVar("_Result")
 class Workshop:
     """Does pieces of work at the same time, at most `window` of them.
 
-    `failed` receives those that failed, and `skipped` those that have no row in them.
+    `failed` receives those that failed, and `skipped` those that have no row in them; `passed_over` counts, by reason, the rows of
+    the material that a task looked at and did not begin with. `usage` is that of the work that `each` has handed on: how much was
+    begun beside it and given up hangs on timing.
     """
 
     teacher: Teacher
     window: int = 64
     failed: list[Failed] = field(default_factory=list)
     skipped: list[Failed] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     is_out_of_budget: bool = False
 
     def session(self, language: str) -> Session:
         """A session that asks this workshop's teacher."""
-        return Session(self.teacher, language, self.usage)
+        return Session(self.teacher, language, self.usage.add)
 
     async def each(
         self,
@@ -210,7 +225,7 @@ class Workshop:
         and so is everything once the budget is reached. A kept row too many of the last job is rejected as `surplus`. A job that
         fails, or one of its rows, is noted in `failed`, and one that raises `Skipped` in `skipped`.
         """
-        under_way: deque[tuple[_Job, asyncio.Task[Sequence[Outcome]]]] = deque()
+        under_way: deque[_UnderWay[_Job]] = deque()
         waiting = iter(jobs)
         kept = done = 0
         try:
@@ -218,18 +233,23 @@ class Workshop:
                 # No more than it will likely take, by what a job has given so far: what is given up was paid for.
                 enough = min(self.window, math.ceil((rows - kept) * (done + 1) / (kept + 1)))
                 while len(under_way) < enough and not self.is_out_of_budget and (job := next(waiting, None)) is not None:
-                    under_way.append((job, asyncio.ensure_future(make(job, self.session(job.language)))))
+                    replies: list[Reply] = []
+                    session = Session(self.teacher, job.language, replies.append)
+                    under_way.append(_UnderWay(job, asyncio.ensure_future(make(job, session)), replies))
                 if not under_way:
                     return
-                job, work = under_way.popleft()
+                job, work, replies = under_way.popleft()
                 done += 1
-                for made in map(admit, await self._outcome(task, job, work)):
+                outcome = await self._outcome(task, job, work)
+                for reply in replies:
+                    self.usage.add(reply)
+                for made in map(admit, outcome):
                     kept += not made.reason
                     yield made if kept <= rows or made.reason else made._replace(reason="surplus", detail=f"{rows} are asked for")
         finally:
-            for _, work in under_way:
-                work.cancel()
-            await asyncio.gather(*(work for _, work in under_way), return_exceptions=True)
+            for given_up in under_way:
+                given_up.work.cancel()
+            await asyncio.gather(*(given_up.work for given_up in under_way), return_exceptions=True)
 
     async def gather(
         self, task: str, jobs: Sequence[_Job], make: Callable[[_Job], Awaitable[list[_Result]]]

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Literal, NamedTuple, Protocol
 
-from tunewell.generate.material import Material
-from tunewell.generate.tasks.cot import cot
+from tunewell.generate.material import Material, Wanted
+from tunewell.generate.tasks.cot import COT_ROWS, cot
 from tunewell.generate.tasks.doc2conv import doc2conv
 from tunewell.generate.tasks.doc2qa import doc2qa
-from tunewell.generate.tasks.paraphrase import paraphrase
-from tunewell.generate.tasks.real_qa import real_qa
+from tunewell.generate.tasks.paraphrase import PARAPHRASE_ROWS, paraphrase
+from tunewell.generate.tasks.real_qa import REAL_QA_ROWS, real_qa
 from tunewell.generate.tasks.self_instruct import self_instruct
-from tunewell.generate.tasks.similarity import similarity
+from tunewell.generate.tasks.similarity import SIMILARITY_ROWS, similarity
 from tunewell.generate.tasks.summary import summary
 from tunewell.generate.workshop import Made, Workshop
 from tunewell.recipe import Generate, TaskName
@@ -28,10 +28,11 @@ class Produce(Protocol):
 
 
 class Task(NamedTuple):
-    """A task: what it works on (documents or rows of the domain, or neither), and how it is set up by the recipe."""
+    """A task: what it works on (documents or rows of the domain, or neither), which of the rows, how it is set up by the recipe."""
 
     needs: Literal["documents", "rows", ""]
     bind: Callable[[Generate], Produce]
+    wanted: Wanted | None = None
 
 
 TASKS: dict[TaskName, Task] = {
@@ -40,10 +41,10 @@ TASKS: dict[TaskName, Task] = {
         "documents",
         lambda plan: partial(doc2qa, unanswerable=plan.unanswerable, agreement=plan.agreement, closed_book=plan.closed_book),
     ),
-    "doc2conv": Task("documents", lambda plan: partial(doc2conv, agreement=plan.agreement)),
+    "doc2conv": Task("documents", lambda plan: partial(doc2conv, agreement=plan.agreement, closed_book=plan.closed_book)),
     "summary": Task("documents", lambda plan: summary),
-    "real_qa": Task("rows", lambda plan: partial(real_qa, agreement=plan.agreement)),
-    "paraphrase": Task("rows", lambda plan: paraphrase),
-    "similarity": Task("rows", lambda plan: similarity),
-    "cot": Task("rows", lambda plan: partial(cot, share=plan.cot_share, agreement=plan.agreement)),
+    "real_qa": Task("rows", lambda plan: partial(real_qa, agreement=plan.agreement), REAL_QA_ROWS),
+    "paraphrase": Task("rows", lambda plan: paraphrase, PARAPHRASE_ROWS),
+    "similarity": Task("rows", lambda plan: similarity, SIMILARITY_ROWS),
+    "cot": Task("rows", lambda plan: partial(cot, share=plan.cot_share, agreement=plan.agreement), COT_ROWS),
 }

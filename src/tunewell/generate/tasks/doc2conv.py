@@ -18,6 +18,8 @@ from tunewell.generate.tasks.grounding import (
     Verdicts,
     answer_checks,
     control_check,
+    hold_unknown,
+    known_answer,
     material_of,
     question_checks,
     quotes_of,
@@ -65,16 +67,18 @@ class Doc2convPlan(BaseModel):
     turns: list[Doc2convTurn] = Field(description="Three to five turns in the order in which they are spoken")
 
 
-async def doc2conv(material: Material, rows: int, workshop: Workshop, *, agreement: float) -> AsyncIterator[Made]:
+async def doc2conv(
+    material: Material, rows: int, workshop: Workshop, *, agreement: float, closed_book: Literal["drop", "keep", "off"]
+) -> AsyncIterator[Made]:
     """Conversations of three to five user turns, at most one for each chunk.
 
     A chunk without a topic for so many turns is skipped (`no_questions`). A conversation is rejected with the number of the turn
     where a plan has too few or too many turns (`turn_count`) or lacks the elliptical or the unanswerable one (`turn_kinds`), where
     a follow-up names its topic again or does not lean on what was said (`not_elliptical`), and where a turn fails a check of
-    `doc2qa`.
+    `doc2qa`; and where all turns that are clear by themselves get the same answers without the text (`known_without_document`).
     """
     chunks = material.chunks()
-    maker = _Maker(agreement, Neighbours(chunks))
+    maker = _Maker(agreement, closed_book, Neighbours(chunks))
     async for made in workshop.each(_NAME, chunks, maker.make, rows=rows):
         yield made
 
@@ -109,7 +113,7 @@ class _Conversation:
     quotes: list[dict[str, Any]] = field(default_factory=list)
     turns: list[dict[str, Any]] = field(default_factory=list)
     checked: list[Verdicts] = field(default_factory=lambda: [Verdicts()])
-    """The verdicts on the plan, then on each turn."""
+    """The verdicts on the plan, then on each turn, then on the whole."""
 
     @property
     def verdicts(self) -> Verdicts:
@@ -127,12 +131,19 @@ class _Conversation:
         self.messages.append(Message("assistant", answer.answer.strip()))
         self.quotes.extend({**quote, "turn": len(self.turns)} for quote in quotes_of(answer, chunk))
 
+    def standing_alone(self) -> Iterator[tuple[str, str]]:
+        """Questions that are clear without what was said before, and their answers."""
+        for turn, question, answer in zip(self.turns, self.messages[::2], self.messages[1::2], strict=True):
+            if turn["kind"] in {"opening", "deeper"}:
+                yield question.content, answer.content
+
     def made(self, chunk: Document, session: Session) -> Made:
         ran: dict[str, bool | float] = {}
         for verdicts in self.checked:
             ran |= {name: min(value, ran.get(name, value)) for name, value in verdicts.ran.items()}
         row = row_of(chunk, _NAME, self.messages, turns=self.turns, quotes=self.quotes, verdicts=ran)
-        where = f"turn {len(self.turns)}: " if self.verdicts.reason and self.turns else ""
+        is_of_turn = self.turns and len(self.checked) == 1 + len(self.turns)
+        where = f"turn {len(self.turns)}: " if self.verdicts.reason and is_of_turn else ""
         return Made(row, session, self.verdicts.reason, where + self.verdicts.detail)
 
 
@@ -141,6 +152,7 @@ class _Maker:
     """Makes the conversation of a chunk."""
 
     agreement: float
+    closed_book: Literal["drop", "keep", "off"]
     neighbours: Neighbours
 
     async def make(self, chunk: Document, session: Session) -> list[Made]:
@@ -157,7 +169,9 @@ class _Maker:
             return [conversation.made(chunk, session)]
         for turn in plan.turns:
             if not await self._take(turn, conversation, chunk, session):
-                break
+                return [conversation.made(chunk, session)]
+        if self.closed_book != "off":
+            await self._without_document(conversation, session)
         return [conversation.made(chunk, session)]
 
     async def _take(self, turn: Doc2convTurn, conversation: _Conversation, chunk: Document, session: Session) -> bool:
@@ -179,6 +193,17 @@ class _Maker:
             return False
         second = await session.ask("doc2conv.second", SecondAnswer, text=text, history=history, question=question)
         return round_trip(answer.answer, second, self.agreement, verdicts)
+
+    async def _without_document(self, conversation: _Conversation, session: Session) -> None:
+        """Look for a turn that teaches something; the first one will do."""
+        verdicts = Verdicts()
+        conversation.checked.append(verdicts)
+        known = ""
+        for question, answer in conversation.standing_alone():
+            known = await known_answer(question, answer, self.agreement, session, verdicts)
+            if not known:
+                break
+        hold_unknown(known, drops=self.closed_book == "drop", verdicts=verdicts)
 
     async def _elsewhere(self, question: str, chunk: Document, session: Session) -> Check:
         async def read(text: str) -> SecondAnswer:

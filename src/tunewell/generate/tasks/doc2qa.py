@@ -6,8 +6,6 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field
 
-from tunewell.generate.checks import agreement as agreement_of
-from tunewell.generate.checks import same_numbers
 from tunewell.generate.material import Material
 from tunewell.generate.tasks.grounding import (
     LEAST_LETTERS,
@@ -16,6 +14,8 @@ from tunewell.generate.tasks.grounding import (
     SecondAnswer,
     Verdicts,
     answer_checks,
+    hold_unknown,
+    known_answer,
     letters,
     material_of,
     question_checks,
@@ -65,13 +65,6 @@ class Doc2qaNear(BaseModel):
     questions: list[str] = Field(description="Questions in the user's words that the text does not answer")
 
 
-class Doc2qaClosedBook(BaseModel):
-    """An answer from general knowledge alone."""
-
-    known: bool = Field(description="true only where you are sure of the answer")
-    answer: str = Field(description="The answer; empty where known is false")
-
-
 class _Job(NamedTuple):
     chunk: Document
     answerable: int
@@ -99,10 +92,11 @@ async def doc2qa(
 
     A chunk that nobody would ask about is skipped (`no_questions`). Rejected, in this order: a question in another language than
     its text (`wrong_language`), one that points at the text (`meta_reference`), one like an earlier one of its chunk
-    (`repeated_question`); an answer that the text does not give (`not_answerable`), without quotes (`no_quote`), with a quote that
-    is not in the text (`quote_not_found`), with `control_tokens`, with numbers or names that are not in the text
-    (`unsupported_number`, `unsupported_name`); one that a second reading does not agree with (`round_trip`); one that the teacher
-    gives without the text (`known_without_document`).
+    (`repeated_question`); an answer that the text does not give (`not_answerable`), in another language (`wrong_language`), that
+    points at the text (`meta_reference`), without quotes (`no_quote`), with a quote that is not in the text (`quote_not_found`),
+    with quotes too short to prove anything (`thin_quote`), with `control_tokens`, with numbers that are not in quotes, heading or
+    question or names that are not in the text (`unsupported_number`, `unsupported_name`); one that a second reading does not agree
+    with (`round_trip`); one that the teacher gives without the text (`known_without_document`).
 
     Of the kept rows the share `unanswerable` asks something that neither the chunk nor the chunks closest to the question answer,
     and says so. Rejected: questions that are answered (`answerable_after_all`, `answered_elsewhere`), an answer that quotes
@@ -200,18 +194,9 @@ class _Maker:
         if verdicts.hold(answer_checks(answer, question, chunk)):
             second = await session.ask("doc2qa.second", SecondAnswer, text=text, question=question)
             if round_trip(answer.answer, second, self.agreement, verdicts) and self.closed_book != "off":
-                await self._without_document(question, answer.answer, session, verdicts)
+                known = await known_answer(question, answer.answer, self.agreement, session, verdicts)
+                hold_unknown(known, drops=self.closed_book == "drop", verdicts=verdicts)
         return _made(chunk, session, verdicts, kind, question, answer)
-
-    async def _without_document(self, question: str, answer: str, session: Session, verdicts: Verdicts) -> None:
-        closed = await session.ask("doc2qa.closed_book", Doc2qaClosedBook, question=question)
-        score = agreement_of(answer, closed.answer) if closed.known else 0.0
-        verdicts.ran["closed_book_agreement"] = round(score, 4)
-        is_known = closed.known and score >= self.agreement and same_numbers(answer, closed.answer)
-        if self.closed_book == "drop":
-            verdicts.hold([Check("known_without_document", closed.answer if is_known else "")])
-        else:
-            verdicts.ran["known_without_document"] = not is_known
 
     async def _unanswered(self, chunk: Document, asked: Sequence[str], session: Session) -> Made:
         *earlier, question = asked

@@ -14,8 +14,8 @@ from functools import cache
 from typing import NamedTuple
 
 from tunewell.bundled import read_yaml
+from tunewell.generate.chunks import prose_language
 from tunewell.generate.tasks.rows import Flaw, control_flaw
-from tunewell.text import language as language_of
 from tunewell.text import normalise, tokens
 
 
@@ -53,7 +53,7 @@ def instruction_flaw(instruction: str, language: str) -> Flaw | None:
         return Flaw("blacklist", f"asks for: {found}")
     if _is_punctuation(instruction[0]):
         return Flaw("punctuation", f"begins with {instruction[0]}")
-    if language_of(instruction) != language:
+    if prose_language(instruction) != language:
         return Flaw("wrong_language", f"`{language}` was asked for")
     return None
 

@@ -12,12 +12,15 @@ from tunewell.generate.checks import (
     locate,
     meta_reference,
     same_numbers,
+    thin_quotes,
     unsupported_names,
     unsupported_numbers,
 )
-from tunewell.generate.workshop import Skipped
+from tunewell.generate.chunks import prose_language
+from tunewell.generate.polarity import same_polarity
+from tunewell.generate.workshop import Session, Skipped
 from tunewell.records import Document, Example, Message, Origin
-from tunewell.text import defused, language
+from tunewell.text import defused
 
 LEAST_LETTERS = {"zh": 20, "en": 40}
 """Letters that a chunk must have for anything to be asked about it."""
@@ -42,6 +45,13 @@ class SecondAnswer(BaseModel):
 
     answerable: bool = Field(description="true only where the text itself answers the question completely")
     answer: str = Field(description="The answer for the user; where answerable is false, that the material does not tell")
+
+
+class ClosedBookAnswer(BaseModel):
+    """An answer from general knowledge alone."""
+
+    known: bool = Field(description="true only where you are sure of the answer")
+    answer: str = Field(description="The answer; empty where known is false")
 
 
 class Check(NamedTuple):
@@ -109,37 +119,50 @@ def quotes_of(answer: GroundedAnswer, chunk: Document) -> list[dict[str, Any]]:
 
 def question_checks(question: str, language_of_chunk: str, earlier: Iterable[str]) -> Iterator[Check]:
     """A question is in the language of the text, makes sense without it, and was not asked before."""
-    yield Check("wrong_language", (question or _EMPTY) if language(question) != language_of_chunk else "")
+    yield Check("wrong_language", (question or _EMPTY) if prose_language(question) != language_of_chunk else "")
     yield Check("meta_reference", meta_reference(question))
     yield Check("repeated_question", next((other for other in earlier if agreement(question, other) > _REPEATED), ""))
 
 
 def answer_checks(answer: GroundedAnswer, question: str, chunk: Document, context: str = "") -> Iterator[Check]:
-    """An answer is there, makes sense without the chunk, quotes it word for word, and holds no number or name from elsewhere.
+    """An answer is there, in the chunk's language, makes sense without it, quotes it, and holds no number or name from elsewhere.
 
-    What the user said, in `question` and `context`, may be repeated.
+    A number must stand in what is quoted, in the heading or in what the user said (`question` and `context`); a name anywhere in
+    the chunk.
     """
     yield Check("not_answerable", "" if answer.answerable and answer.answer.strip() else answer.answer.strip() or _EMPTY)
+    yield language_check(answer.answer, chunk.language)
     yield Check("meta_reference", meta_reference(answer.answer))
-    yield Check("no_quote", "" if any(map(str.strip, answer.quotes)) else "no passage is quoted")
-    yield Check("quote_not_found", next((quote for quote in answer.quotes if locate(quote, chunk.text) is None), ""))
+    material = material_of(chunk)
+    quotes = [quote for quote in answer.quotes if quote.strip()]
+    yield Check("no_quote", "" if quotes else "no passage is quoted")
+    yield Check("quote_not_found", next((quote for quote in quotes if locate(quote, material) is None), ""))
+    yield Check("thin_quote", thin_quotes(quotes, material))
     yield control_check(question, answer.answer)
-    yield from support_checks(answer.answer, f"{material_of(chunk)}\n{context}\n{question}")
+    said = f"{context}\n{question}"
+    yield _number_check(answer.answer, "\n".join((chunk.heading, *quotes, said)))
+    yield _name_check(answer.answer, f"{material}\n{said}")
 
 
 def refusal_checks(answer: GroundedAnswer, question: str, chunk: Document, context: str = "") -> Iterator[Check]:
-    """An answer says honestly that the material does not tell, and tells nothing instead."""
+    """An answer says honestly that the material does not tell, in the chunk's language, and tells nothing instead."""
     yield Check("answerable_after_all", (answer.answer.strip() or _EMPTY) if answer.answerable else "")
     yield Check("refusal_with_quote", next((quote for quote in answer.quotes if quote.strip()), ""))
     yield Check("no_refusal", "" if is_refusal(answer.answer) else answer.answer.strip() or _EMPTY)
+    yield language_check(answer.answer, chunk.language)
     yield control_check(question, answer.answer)
     yield from support_checks(answer.answer, f"{material_of(chunk)}\n{context}\n{question}")
 
 
 def support_checks(answer: str, source: str) -> Iterator[Check]:
     """All numbers and names of a text stand in its source."""
-    yield Check("unsupported_number", ", ".join(unsupported_numbers(answer, source)))
-    yield Check("unsupported_name", ", ".join(unsupported_names(answer, source)))
+    yield _number_check(answer, source)
+    yield _name_check(answer, source)
+
+
+def language_check(answer: str, language: str) -> Check:
+    """An answer is in a language, or in none, as a number or a command is."""
+    return Check("wrong_language", answer if prose_language(answer) not in {language, ""} else "")
 
 
 def control_check(*texts: str) -> Check:
@@ -148,7 +171,7 @@ def control_check(*texts: str) -> Check:
 
 
 def round_trip(first: str, second: SecondAnswer, threshold: float, verdicts: Verdicts) -> bool:
-    """Whether an answer agrees with one that was given without seeing it, in wording and in numbers; noted in the verdicts."""
+    """Whether an answer agrees with one given without seeing it: in wording, numbers, yes and no; noted in the verdicts."""
     score = agreement(first, second.answer)
     verdicts.ran["agreement"] = round(score, 4)
     flaw = ""
@@ -158,4 +181,32 @@ def round_trip(first: str, second: SecondAnswer, threshold: float, verdicts: Ver
         flaw = f"ROUGE-L {score:.2f} with the second answer: {second.answer}"
     elif not same_numbers(first, second.answer):
         flaw = f"other numbers in the second answer: {second.answer}"
+    elif not same_polarity(first, second.answer):
+        flaw = f"one of the two denies what the other says; the second answer: {second.answer}"
     return verdicts.hold([Check("round_trip", flaw)])
+
+
+async def known_answer(question: str, answer: str, threshold: float, session: Session, verdicts: Verdicts) -> str:
+    """What the teacher answers without the text, where that says the same, or an empty string; their agreement is noted."""
+    closed = await session.ask("grounding.closed_book", ClosedBookAnswer, question=question)
+    score = agreement(answer, closed.answer) if closed.known else 0.0
+    verdicts.ran["closed_book_agreement"] = round(score, 4)
+    is_same = score >= threshold and same_numbers(answer, closed.answer) and same_polarity(answer, closed.answer)
+    return closed.answer if closed.known and is_same else ""
+
+
+def hold_unknown(known: str, *, drops: bool, verdicts: Verdicts) -> None:
+    """Reject what is `known` without the text (empty: it is not) where such rows are dropped, or else note it."""
+    check = Check("known_without_document", known)
+    if drops:
+        verdicts.hold([check])
+    else:
+        verdicts.ran[check.reason] = not check.flaw
+
+
+def _number_check(answer: str, source: str) -> Check:
+    return Check("unsupported_number", ", ".join(unsupported_numbers(answer, source)))
+
+
+def _name_check(answer: str, source: str) -> Check:
+    return Check("unsupported_name", ", ".join(unsupported_names(answer, source)))

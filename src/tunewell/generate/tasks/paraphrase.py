@@ -7,16 +7,26 @@ from pydantic import BaseModel, Field
 
 from tunewell.generate.checks import agreement, unsupported_names, unsupported_numbers
 from tunewell.generate.material import Material
-from tunewell.generate.tasks.rows import Flaw, asked_again, control_flaw, derived, language_flaw, questions
+from tunewell.generate.tasks.rows import (
+    Flaw,
+    asked_again,
+    control_flaw,
+    derived,
+    language_flaw,
+    questions,
+    wanted_questions,
+)
 from tunewell.generate.workshop import Made, Outcome, Session, Workshop, together
 from tunewell.records import Example
 
 _NAME = "paraphrase"
 _WORDINGS = 3
-# A longer question mostly carries material with it, which no rewording should touch.
-_LONGEST = 600
 # ROUGE-L F1 above which two wordings count as one.
 _TOO_ALIKE = 0.9
+
+# A longer question mostly carries material with it, which no rewording should touch.
+PARAPHRASE_ROWS = wanted_questions(longest=600)
+"""The rows that this task takes."""
 
 
 class ParaphraseList(BaseModel):
@@ -39,7 +49,7 @@ async def paraphrase(material: Material, rows: int, workshop: Workshop) -> Async
     numbers (`numbers_changed`) or names (`names_changed`), and one that the answer does not fit, as a second call judges
     (`meaning_changed`).
     """
-    jobs = questions(material, rows, longest=_LONGEST)
+    jobs = questions(material, rows, PARAPHRASE_ROWS, workshop)
     async for made in workshop.each(_NAME, jobs, _make, rows=rows):
         yield made
 

@@ -6,9 +6,18 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field
 
 from tunewell.generate.checks import agreement as agreement_of
-from tunewell.generate.checks import unsupported_names, unsupported_numbers
+from tunewell.generate.checks import same_numbers, unsupported_names, unsupported_numbers
 from tunewell.generate.material import Material
-from tunewell.generate.tasks.rows import Flaw, asked_again, candidates, control_flaw, derived
+from tunewell.generate.polarity import same_polarity
+from tunewell.generate.tasks.rows import (
+    Flaw,
+    asked_again,
+    candidates,
+    control_flaw,
+    derived,
+    language_flaw,
+    wanted_conversations,
+)
 from tunewell.generate.workshop import Made, Outcome, Session, Skipped, Workshop, together
 from tunewell.records import Example, Message
 from tunewell.text import defused
@@ -16,6 +25,9 @@ from tunewell.text import defused
 _NAME = "real_qa"
 # Questions taken from one conversation.
 _MOST = 3
+
+REAL_QA_ROWS = wanted_conversations()
+"""The rows that this task takes."""
 
 
 class RealQaQuestions(BaseModel):
@@ -57,20 +69,17 @@ async def real_qa(material: Material, rows: int, workshop: Workshop, *, agreemen
 
     A conversation without a question is skipped (`no_question`). Rejected: a question that the user did not write so
     (`wording_changed`), or that is not understood alone (`needs_context`); one that the agent does not answer (`no_answer`); an
-    answer with `control_tokens`, with a number or a name that the conversation does not hold (`unsupported_number`,
-    `unsupported_name`), or one that a second call, which does not see it, does not agree with (`round_trip`).
+    answer with `control_tokens` or in another language (`wrong_language`), with a number or a name that the conversation does not
+    hold (`unsupported_number`, `unsupported_name`), or one that a second call, which does not see it, does not agree with in
+    wording, numbers, yes and no (`round_trip`).
     """
 
     async def make(source: Example, session: Session) -> list[Outcome]:
         return await _make(source, session, agreement)
 
-    jobs = candidates(material, rows, _is_conversation)
+    jobs = candidates(material, rows, REAL_QA_ROWS, workshop)
     async for made in workshop.each(_NAME, jobs, make, rows=rows):
         yield made
-
-
-def _is_conversation(example: Example) -> bool:
-    return example.task == "qa" and bool(example.question.strip()) and bool(example.answer.strip())
 
 
 async def _make(source: Example, session: Session, threshold: float) -> list[Outcome]:
@@ -99,15 +108,26 @@ async def _attempt(source: Example, question: str, session: Session, threshold: 
     answer = (await session.ask("real_qa.answer", RealQaAnswer, turns=turns, question=question)).answer.strip()
     if not answer:
         return _Attempt("", verdicts, Flaw("no_answer", f"the agent does not answer: {question}"))
-    flaw = control_flaw(question, answer) or _unsupported(answer, "\n".join([question, *_said_by("assistant", source)]))
+    if flaw := control_flaw(question, answer) or language_flaw(source.language, answer):
+        return _Attempt(answer, verdicts, flaw)
+    flaw = _unsupported(answer, "\n".join([question, *_said_by("assistant", source)]))
     verdicts["supported"] = flaw is None
     if flaw:
         return _Attempt(answer, verdicts, flaw)
     second = (await session.ask("real_qa.second", RealQaSecond, turns=turns, question=question)).answer.strip()
-    verdicts["agreement"] = round(agreement_of(answer, second), 4)
-    if verdicts["agreement"] < threshold:
-        return _Attempt(answer, verdicts, Flaw("round_trip", f"ROUGE-L {verdicts['agreement']:.2f} with: {second}"))
-    return _Attempt(answer, verdicts)
+    likeness = agreement_of(answer, second)
+    verdicts["agreement"] = round(likeness, 4)
+    return _Attempt(answer, verdicts, _disagreement(answer, second, likeness, threshold))
+
+
+def _disagreement(answer: str, second: str, likeness: float, threshold: float) -> Flaw | None:
+    if likeness < threshold:
+        return Flaw("round_trip", f"ROUGE-L {likeness:.2f} with: {second}")
+    if not same_numbers(answer, second):
+        return Flaw("round_trip", f"other numbers in: {second}")
+    if not same_polarity(answer, second):
+        return Flaw("round_trip", f"yes and no differ in: {second}")
+    return None
 
 
 def _unsupported(answer: str, said: str) -> Flaw | None:
@@ -127,6 +147,7 @@ def _said_by(role: str, source: Example) -> list[str]:
 
 
 def _is_verbatim(question: str, source: Example) -> bool:
+    """Whether one turn of the user holds a question."""
     # The teacher read the log with its control tokens defused.
-    said = defused(" ".join(_said_by("user", source)))
-    return " ".join(question.split()) in " ".join(said.split())
+    turns = (defused(said) for said in _said_by("user", source))
+    return any(" ".join(question.split()) in " ".join(said.split()) for said in turns)

@@ -1,12 +1,14 @@
 """What tasks made from rows have in common: which rows they take, and what a new row says of the one it descends from."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from tunewell.generate.material import Material
+from tunewell.generate.chunks import prose_language
+from tunewell.generate.material import Material, Wanted
+from tunewell.generate.workshop import Workshop
 from tunewell.records import Example, Message, Origin
 from tunewell.text import defused, normalise
-from tunewell.text import language as language_of
 
 # Checks reject some rows, so that many more must be at hand than are asked for. Those that are not needed cost only memory.
 _AT_LEAST = 10_000
@@ -20,28 +22,53 @@ class Flaw(NamedTuple):
     detail: str
 
 
-def candidates(material: Material, rows: int, fits: Callable[[Example], bool]) -> list[Example]:
-    """Domain rows in a language that there are prompts for, enough of them to make so many rows of."""
-    most = max(_AT_LEAST, _FOR_EACH * rows)
-    return material.examples(most, lambda example: example.language in {"en", "zh"} and fits(example))
+def wanted_questions(*, longest: int, tasks: Collection[str] = ("qa",)) -> Wanted:
+    """Rows of one question of at most `longest` characters and its answer, perhaps below a system text.
+
+    >>> from tunewell.records import Example, Message, Origin
+    >>> turns = tuple(Message(role, "Why?") for role in ("user", "assistant", "user", "assistant"))
+    >>> wanted_questions(longest=9).misfit(Example(turns, "domain", Origin("log.csv"), language="en"))
+    'many_turns'
+    """
+
+    def misfit(example: Example) -> str:
+        if flaw := _misfit(example, tasks):
+            return flaw
+        if [message.role for message in example.messages if message.role != "system"] != ["user", "assistant"]:
+            return "many_turns"
+        return "too_long" if len(example.question) > longest else ""
+
+    return Wanted(f"single questions of at most {longest:,} characters with their answers", misfit)
 
 
-def questions(material: Material, rows: int, *, longest: int, tasks: Collection[str] = ("qa",)) -> list[Example]:
-    """Candidates with one question of at most `longest` characters and its answer; each question once."""
+def wanted_conversations() -> Wanted:
+    """Rows in which a user is answered, once or more."""
+    return Wanted("conversations with an answer", lambda example: _misfit(example, ("qa",)))
 
-    def fits(example: Example) -> bool:
-        return example.task in tasks and len(example.question) <= longest and is_answered_question(example)
 
+def _misfit(example: Example, tasks: Collection[str]) -> str:
+    if example.task not in tasks:
+        return "other_task"
+    if example.language not in {"en", "zh"}:
+        return "other_language"
+    return "" if example.question.strip() and example.answer.strip() else "no_answer"
+
+
+def candidates(material: Material, rows: int, wanted: Wanted, workshop: Workshop) -> list[Example]:
+    """Rows that a task wants, enough of them to make so many rows of. The workshop is told how many others were passed over."""
+    drawn = material.examples(max(_AT_LEAST, _FOR_EACH * rows), wanted.misfit)
+    workshop.passed_over += drawn.passed_over
+    return drawn.rows
+
+
+def questions(material: Material, rows: int, wanted: Wanted, workshop: Workshop) -> list[Example]:
+    """Candidates, each question once."""
+    found = candidates(material, rows, wanted, workshop)
     unique: dict[str, Example] = {}
-    for example in candidates(material, rows, fits):
+    for example in found:
         unique.setdefault(normalise(example.question), example)
+    workshop.passed_over += Counter(repeated=len(found) - len(unique))
     return list(unique.values())
-
-
-def is_answered_question(example: Example) -> bool:
-    """Whether a row consists of one question and one answer, perhaps with a system text."""
-    spoken = [message.role for message in example.messages if message.role != "system"]
-    return spoken == ["user", "assistant"] and bool(example.question.strip()) and bool(example.answer.strip())
 
 
 def derived(source: Example, task: str, messages: Sequence[Message], **evidence: Any) -> Example:
@@ -73,5 +100,5 @@ def control_flaw(*texts: str) -> Flaw | None:
 
 def language_flaw(language: str, *texts: str) -> Flaw | None:
     """`wrong_language` where a text is in another language; one without letters (`12 + 8 = 20`) is in none."""
-    foreign = next((text for text in texts if language_of(text) not in {language, ""}), None)
+    foreign = next((text for text in texts if prose_language(text) not in {language, ""}), None)
     return None if foreign is None else Flaw("wrong_language", foreign)

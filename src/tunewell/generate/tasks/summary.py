@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from pydantic import BaseModel, Field
 
 from tunewell.bundled import read_yaml
+from tunewell.generate.chunks import prose_language
 from tunewell.generate.material import Material
 from tunewell.generate.tasks.grounding import (
     Check,
@@ -19,7 +20,7 @@ from tunewell.generate.tasks.grounding import (
 from tunewell.generate.workshop import Made, Session, Skipped, Workshop
 from tunewell.records import Document, Message
 from tunewell.store import short_digest
-from tunewell.text import language, tokens
+from tunewell.text import tokens
 
 _NAME = "summary"
 _LEAST_LETTERS = {"zh": 150, "en": 400}
@@ -69,22 +70,23 @@ async def _make(chunk: Document, session: Session) -> list[Made]:
         raise Skipped("no_questions", "no points to sum up")
     written = (await session.ask("summary.write", SummaryText, text=text)).summary.strip()
     verdicts = Verdicts()
-    if verdicts.hold(_checks(written, chunk)):
+    if verdicts.hold(_checks(written, text, chunk.language)):
         coverage = await session.ask("summary.coverage", SummaryCoverage, points=points, summary=written)
         _note_coverage(coverage.covered, points, verdicts)
-    messages = [Message("user", f"{_instruction(chunk)}\n\n{chunk.text}"), *([Message("assistant", written)] if written else [])]
+    # The row shows what the teacher read, headings included: else it would teach to know what stands nowhere.
+    messages = [Message("user", f"{_instruction(chunk)}\n\n{text}"), *([Message("assistant", written)] if written else [])]
     row = row_of(chunk, _NAME, messages, points=points, verdicts=verdicts.ran)
     return [Made(row, session, verdicts.reason, verdicts.detail)]
 
 
-def _checks(written: str, chunk: Document) -> Iterator[Check]:
+def _checks(written: str, text: str, language: str) -> Iterator[Check]:
     yield Check("empty_answer", "" if written else "an empty summary")
-    yield Check("wrong_language", written if language(written) != chunk.language else "")
-    yield control_check(written, chunk.text)
-    yield from support_checks(written, material_of(chunk))
-    share = len(written) / len(chunk.text)
+    yield Check("wrong_language", written if prose_language(written) != language else "")
+    yield control_check(written, text)
+    yield from support_checks(written, text)
+    share = len(written) / len(text)
     yield Check("not_shorter", f"{share:.0%} of the text's length" if share >= _LONGEST else "")
-    yield Check("copied", _copied(written, chunk.text))
+    yield Check("copied", _copied(written, text))
 
 
 def _copied(written: str, text: str) -> str:
