@@ -24,6 +24,13 @@ _CONTROL_TOKEN = re.compile(CONTROL_TOKENS)
 _TOKEN = re.compile(r"[a-z0-9]+|[\u3400-\u4dbf\u4e00-\u9fff]")
 _HAN_RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+")
 _LATIN_WORD = re.compile(r"[A-Za-z\u00c0-\u024f]+")
+_STEERING = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # what a terminal obeys
+    "\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f"  # what turns the order of a line around, or breaks it
+    "\u00ad\u180e\u200b\u2060-\u2064\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"  # what nobody sees
+    "\ud800-\udfff]"  # half a character
+    "|\r(?!\n)"
+)
 
 
 def tokens(text: str) -> list[str]:
@@ -79,3 +86,14 @@ def well_formed(text: str) -> str:
     ('cut ?', 'whole 中')
     """
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def visible(text: str) -> str:
+    r"""The text as a terminal may show it: what steers the terminal, turns a line around or cannot be seen is a `�`.
+
+    Line breaks and tabs stay, and so do the joiners of Persian, of Indian scripts and of emoji.
+
+    >>> visible("\x1b[2JIt takes five days.\u202e")
+    '�[2JIt takes five days.�'
+    """
+    return _STEERING.sub("\ufffd", text)

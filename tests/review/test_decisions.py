@@ -1,10 +1,14 @@
 """Decisions on disk: any sequence of judgements, several reviewers, crashes and broken lines."""
 
 import json
+import logging
 import multiprocessing
 import os
+import resource
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 
 from tunewell.errors import DataError, MachineError, UserError
 from tunewell.records import Message
-from tunewell.store import DecisionLog, Judgement, Verdict, folder_digest, read_decisions, read_judgements
+from tunewell.store import DecisionLog, Judgement, ReviewFolder, Verdict, decisions, folder_digest, read_decisions, read_judgements
 
 TEXTS = (Message("user", "When?"), Message("assistant", "In two days.\u2028\ud800"))
 
@@ -37,7 +41,7 @@ ROWS, VERDICTS, REVIEWERS = (
 
 @settings(max_examples=60, deadline=None)
 @given(said=st.lists(st.tuples(ROWS, VERDICTS, REVIEWERS), max_size=12))
-def test_the_last_line_of_a_row_counts_and_undo_takes_it_back(
+def test_the_last_line_of_a_row_counts_and_each_undo_takes_one_back(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, Verdict, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("review")
@@ -47,12 +51,26 @@ def test_the_last_line_of_a_row_counts_and_undo_takes_it_back(
             (ann if one.reviewer == "ann" else bob).record(one)
         standing = {"ann": dict(ann.standing), "bob": dict(bob.standing)}
     assert read_judgements(folder) == standing
-    last = {(one.reviewer, one.id): one for one in judgements}
+    last: dict[tuple[str, str], list[Judgement]] = {}
+    for one in judgements:
+        said_of_row = last.setdefault((one.reviewer, one.id), [])
+        if one.verdict != "undo":
+            said_of_row.append(one)
+        elif said_of_row:
+            said_of_row.pop()
     for row in "abcd":
-        now = [one for key, one in last.items() if key[1] == row and one.verdict != "undo"]
+        now = [said_of_row[-1] for key, said_of_row in last.items() if key[1] == row and said_of_row]
         # Of one reject and one mend, or of two that say the same, the sorting leaves the one that counts last.
         now.sort(key=lambda one: (["accept", "mend", "reject"].index(one.verdict), one.time))
         assert read_decisions(folder).get(row) == (now[-1] if now else None)
+
+
+def test_undo_after_a_second_thought_brings_the_mended_text_back(tmp_path: Path) -> None:
+    mended = judgement("a", "mend")
+    record(tmp_path, mended, judgement("a", "accept", time=1), judgement("a", "undo", time=2))
+    assert read_decisions(tmp_path) == {"a": mended}
+    record(tmp_path, judgement("a", "undo", time=3), judgement("a", "undo", time=4))
+    assert read_decisions(tmp_path) == {}
 
 
 def test_a_reject_outweighs_a_mend_and_a_mend_an_acceptance_whoever_comes_first(tmp_path: Path) -> None:
@@ -128,6 +146,87 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(tmp_path: Path, monkeypatc
     assert set(read_decisions(tmp_path)) == {"a", "c"}
 
 
+@contextmanager
+def room_in_files(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes: a write takes what fits, and the next one fails."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("room", [0, 1, 17])
+def test_of_a_judgement_that_only_fits_in_part_nothing_is_left(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "ann.jsonl"
+    with DecisionLog(tmp_path, "ann") as log:
+        log.record(judgement("a", "accept"))
+        before = path.read_bytes()
+        with room_in_files(len(before) + room), pytest.raises(OSError, match="File too large"):
+            log.record(judgement("b", "reject", note="x" * 100))
+        assert path.read_bytes() == before
+        assert set(log.standing) == {"a"}
+        log.record(judgement("c", "accept"))
+    assert path.read_bytes().startswith(before)
+    assert set(read_decisions(tmp_path)) == {"a", "c"}
+
+
+def test_a_disk_that_fills_up_within_a_line_says_so_and_keeps_the_file_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+
+    def write_a_few(file: int, line: bytes) -> int:
+        if len(line) < 40:
+            raise OSError(28, "No space left on device")
+        return write(file, line[:30])
+
+    with DecisionLog(tmp_path, "ann") as log:
+        log.record(judgement("a", "accept"))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", write_a_few)
+            with pytest.raises(MachineError) as caught:
+                log.record(judgement("b", "accept"))
+        assert (caught.value.what, caught.value.where) == ("the disk is full", str(tmp_path / "ann.jsonl"))
+        log.record(judgement("c", "accept"))
+    assert [json.loads(line)["id"] for line in (tmp_path / "ann.jsonl").read_text().splitlines()] == ["a", "c"]
+
+
+def test_files_of_no_reviewer_are_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    record(tmp_path, judgement("a", "accept"))
+    (tmp_path / "._ann.jsonl").write_bytes(b"\x00\x05\x16\x07\x00\n")
+    (tmp_path / "ann (1).jsonl").write_text("no judgement\n")
+    (tmp_path / "b\x1b[2Jb.jsonl").write_text("no judgement\n")
+    (tmp_path / "cy.jsonl").mkdir()
+    with caplog.at_level(logging.WARNING):
+        assert list(read_judgements(tmp_path)) == ["ann"]
+    passed_over = [f"{tmp_path / name} is passed over: the name of a reviewer's file is NAME.jsonl" for name in (
+        "ann (1).jsonl", "b\ufffd[2Jb.jsonl", "cy.jsonl",
+    )]  # fmt: skip
+    assert caplog.messages == passed_over
+
+
+def test_a_file_is_read_again_once_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path, judgement("a", "accept"), judgement("a", "accept", "bob"))
+    read: list[str] = []
+    read_lines = decisions._judgements
+
+    def noted(path: Path) -> Iterator[Judgement]:
+        read.append(path.stem)
+        return read_lines(path)
+
+    monkeypatch.setattr(decisions, "_judgements", noted)
+    folder = ReviewFolder(tmp_path)
+    assert folder.judgements() == folder.judgements() == read_judgements(tmp_path)
+    assert read == ["ann", "bob", "ann", "bob"], "twice by two reads of the one, and once by the other"
+    record(tmp_path, judgement("b", "reject", "bob"))
+    read.clear()
+    assert set(folder.judgements()["bob"]) == {"a", "b"}
+    assert read == ["bob"]
+    assert list(folder.judgements(without="ann")) == ["bob"]
+
+
 @pytest.mark.parametrize("name", ["", "../ann", ".ann", "a b", "a/b", "-x", "x" * 65, "a\n"])
 def test_a_name_that_makes_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError) as caught:
@@ -161,6 +260,15 @@ def test_one_reviewer_works_in_one_place_at_a_time(tmp_path: Path) -> None:
         '{"id": "a"}',
         '{"id": "a", "verdict": "maybe", "time": ""}',
         '{"id": "a", "verdict": "mend", "time": "", "messages": [3]}',
+        '{"id": "a", "verdict": "mend", "time": "", "messages": [{"role": "user", "content": 3}]}',
+        '{"id": "a", "verdict": "mend", "time": "", "messages": [{"role": 3, "content": "b"}]}',
+        '{"id": "a", "verdict": "mend", "time": "", "messages": [{"role": "judge", "content": "b"}]}',
+        '{"id": "a", "verdict": "mend", "time": "", "messages": []}',
+        '{"id": "a", "verdict": "mend", "time": ""}',
+        '{"id": "a", "verdict": "reject", "time": "", "note": null}',
+        '{"id": 3, "verdict": "reject", "time": ""}',
+        '{"id": "a", "verdict": "reject", "time": 0}',
+        "[" * 100_000,
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str) -> None:

@@ -8,23 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.review.conftest import HOSTILE, LOGGED, REFUNDS, kept_rows
+from tests.review.conftest import ENGLISH, HOSTILE, LOGGED, REFUNDS, grounded, kept_rows
 from tests.review.test_decisions import judgement, record
 from tunewell.bundled import read_yaml
 from tunewell.errors import DataError, UserError
 from tunewell.records import EXAMPLE_SCHEMA, example_to_row
-from tunewell.review.desk import Desk, Spoken
+from tunewell.review.desk import Desk, Seen, Spoken
 from tunewell.review.rows import Filter, read_rows, sampled
 from tunewell.review.sources import Sources, Span, segments, span_of
 from tunewell.review.words import read_words
-from tunewell.store import DecisionLog, Verdict, read_decisions, write_rows
+from tunewell.store import DecisionLog, ReviewFolder, Verdict, read_decisions, write_rows
 
 
 @pytest.fixture
 def desk(run_folder: Path) -> Iterator[Desk]:
     sources = Sources(run_folder / "2-generate" / "chunks", run_folder / "1-collect" / "examples")
     with DecisionLog(run_folder / "review", "ann") as log:
-        yield Desk(read_rows(run_folder / "2-generate"), sources, log, run_folder / "review", read_words("en"))
+        yield Desk(read_rows(run_folder / "2-generate"), sources, log, ReviewFolder(run_folder / "review"), read_words("en"))
+
+
+def judge(desk: Desk, place: int, spoken: Spoken) -> None:
+    """Say something of a row as it stands."""
+    row = desk.rows.ids[place] if 0 <= place < len(desk.rows) else ""
+    standing = desk.log.standing.get(row)
+    assert desk.judge(Seen(place, row, standing.time if standing else ""), spoken)
 
 
 def walk(desk: Desk, wanted: Filter) -> list[dict[str, Any]]:
@@ -129,11 +136,11 @@ def test_open_finds_the_next_unjudged_row_and_begins_anew_at_the_end(desk: Desk)
     wanted = Filter(language="zh", outcome="kept")
     places = [row["place"] for row in walk(desk, wanted)]
     for place in places[1:]:
-        desk.judge(place, Spoken("accept"))
+        judge(desk, place, Spoken("accept"))
     found = desk.find(wanted, "open", places[3])
     assert found["row"]["place"] == places[0]
     assert (found["judged"], found["of"]) == (len(places) - 1, len(places))
-    desk.judge(places[0], Spoken("accept"))
+    judge(desk, places[0], Spoken("accept"))
     assert desk.find(wanted, "open")["row"] is None
     assert desk.find(Filter(outcome="numbers"), "open")["row"] is None, "what the checks rejected waits for no one"
 
@@ -141,7 +148,7 @@ def test_open_finds_the_next_unjudged_row_and_begins_anew_at_the_end(desk: Desk)
 def test_a_mended_row_keeps_its_roles_and_shows_its_new_text(desk: Desk, run_folder: Path) -> None:
     (row,) = walk(desk, Filter(task="doc2conv"))
     texts = ["你是客服。", "几点？", "四点。", "之后呢？", "下一个工作日。"]
-    desk.judge(row["place"], Spoken("mend", texts, "  shorter "))
+    judge(desk, row["place"], Spoken("mend", texts, "  shorter "))
     decision = read_decisions(run_folder / "review")[row["id"]]
     assert [(message.role, message.content) for message in decision.messages] == list(
         zip(["system", "user", "assistant", "user", "assistant"], texts, strict=True)
@@ -156,30 +163,76 @@ def test_a_mended_row_keeps_its_roles_and_shows_its_new_text(desk: Desk, run_fol
     [
         (0, Spoken("mend", ["one"]), "1 texts for 2 messages"),
         (0, Spoken("mend", ["one", " \n"]), "a message is empty"),
+        (0, Spoken("mend", ENGLISH[0][:2]), "nothing has changed"),
         (24, Spoken("accept"), "this row cannot be judged"),
-        (99, Spoken("accept"), "this row cannot be judged"),
-        (-1, Spoken("reject"), "this row cannot be judged"),
+        (26, Spoken("reject"), "this row cannot be judged"),
     ],
 )
 def test_what_cannot_be_said_of_a_row_is_refused(desk: Desk, run_folder: Path, place: int, spoken: Spoken, what: str) -> None:
     with pytest.raises(UserError) as caught:
-        desk.judge(place, spoken)
+        judge(desk, place, spoken)
     assert caught.value.what == what
     assert read_decisions(run_folder / "review") == {}
+
+
+def test_what_a_browser_makes_of_line_breaks_is_no_change(tmp_path: Path) -> None:
+    row = grounded(REFUNDS, "Does\r\nit?\r", "It\r\ndoes.")
+    write_rows(tmp_path / "2-generate" / "examples", EXAMPLE_SCHEMA, [example_to_row(row)])
+    with DecisionLog(tmp_path / "review", "ann") as log:
+        sources = Sources(tmp_path / "chunks", tmp_path / "rows")
+        desk = Desk(read_rows(tmp_path / "2-generate"), sources, log, ReviewFolder(tmp_path / "review"), read_words("en"))
+        with pytest.raises(UserError, match="nothing has changed"):
+            judge(desk, 0, Spoken("mend", ["Does\nit?\n", "It\ndoes."]))
+        judge(desk, 0, Spoken("mend", ["Does\nit?\n", "It\ndoes so."]))
+        assert [message.content for message in log.standing[row.id].messages] == ["Does\r\nit?\r", "It\ndoes so."]
+
+
+def test_a_row_that_stands_otherwise_than_it_was_seen_is_not_judged(desk: Desk, run_folder: Path) -> None:
+    first, second = desk.rows.ids[:2]
+    judge(desk, 0, Spoken("reject"))
+    seen = desk.show(0)["judgement"]["time"]
+    for stale in (Seen(0, first, ""), Seen(0, first, "2026"), Seen(0, second, ""), Seen(1, first, seen), Seen(99, first, seen)):
+        assert not desk.judge(stale, Spoken("accept"))
+    assert not desk.judge(Seen(1, second, seen), Spoken("undo"))
+    assert [one.verdict for one in read_decisions(run_folder / "review").values()] == ["reject"]
+    assert desk.judge(Seen(0, first, seen), Spoken("accept"))
+    assert [one.verdict for one in read_decisions(run_folder / "review").values()] == ["accept"]
+
+
+def test_the_same_said_twice_is_taken_back_at_once(desk: Desk) -> None:
+    judge(desk, 0, Spoken("accept"))
+    judge(desk, 0, Spoken("accept"))
+    judge(desk, 0, Spoken("undo"))
+    assert desk.log.standing == {}
+
+
+def test_undo_of_an_earlier_row_leaves_the_latest_one_the_latest(desk: Desk) -> None:
+    for place in (0, 1, 2):
+        judge(desk, place, Spoken("accept"))
+    judge(desk, 0, Spoken("reject"))
+    judge(desk, 0, Spoken("undo"))
+    assert desk.progress()["latest"]["place"] == 2
+
+
+def test_a_broken_file_of_another_reviewer_stops_nobody(desk: Desk, run_folder: Path) -> None:
+    (run_folder / "review" / "bob.jsonl").write_text("{}\n")
+    judge(desk, 0, Spoken("accept"))
+    (figure,) = desk.progress()["figures"]
+    assert "bob.jsonl:1: this line is no judgement" in figure
 
 
 def test_progress_counts_ones_own_judgements_and_the_filter_counts_its_own(desk: Desk, run_folder: Path) -> None:
     verdicts: list[Verdict] = ["accept", "reject", "accept"]
     for place, verdict in enumerate(verdicts):
-        desk.judge(place, Spoken("accept"))
+        judge(desk, place, Spoken("accept"))
         record(run_folder / "review", judgement(desk.rows.ids[place], verdict, "bob"))
-    desk.judge(0, Spoken("undo"))
+    judge(desk, 0, Spoken("undo"))
     progress = desk.progress()
     assert progress["progress"] == {"rows": 24, "judged": 2, "accepted": 2, "mended": 0, "rejected": 0}
     (agreed,) = progress["figures"]
     assert agreed.startswith("ann and bob agree on 1 of 2: Cohen’s κ 0.00")
     assert desk.show(0)["judgement"] is None, "what bob said is not shown"
-    assert desk.latest() == 2
+    assert progress["latest"] == {"place": 2, "id": desk.rows.ids[2], "judged": desk.log.standing[desk.rows.ids[2]].time}
 
 
 def test_choices_count_kept_rows_and_name_what_has_none(desk: Desk) -> None:
@@ -191,7 +244,7 @@ def test_choices_count_kept_rows_and_name_what_has_none(desk: Desk) -> None:
 
 def test_a_sample_holds_its_rows_alone(run_folder: Path, desk: Desk) -> None:
     sample = sampled(desk.rows, 6, 3)
-    drawn = Desk(sample, desk.sources, desk.log, desk.folder, desk.words)
+    drawn = Desk(sample, desk.sources, desk.log, desk.reviews, desk.words)
     assert [row["id"] for row in walk(drawn, Filter())] == sample.ids
     assert drawn.setting()["sample"] == 6
     assert drawn.progress()["figures"] == ["reviewed 0 of 24, error rate not known yet"]

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from tests.review.conftest import build_run, kept_rows
 from tests.review.test_decisions import judgement, record
-from tunewell.review import Places, Sample, agreement, error_rate, state_of_review, summary_of_review
+from tunewell.review import Places, Sample, agreement, best_known, error_rate, state_of_review, summary_of_review
 from tunewell.review.figures import percent
 from tunewell.review.rows import read_rows, sampled
 from tunewell.store import Verdict
@@ -22,8 +22,8 @@ def places(run: Path) -> Places:
 @given(st.lists(st.sampled_from(["accept", "mend", "reject"]), max_size=60), st.integers(0, 9))
 def test_error_rate_counts_what_was_rejected_or_mended_in_the_order_of_the_draw(verdicts: list[Verdict], unjudged: int) -> None:
     drawn = [f"row-{number}" for number in range(len(verdicts) + unjudged)]
-    decisions = {row: judgement(row, verdict) for row, verdict in zip(drawn, verdicts, strict=False)}
-    rate = error_rate(decisions, drawn, 4000)
+    judgements = {"ann": {row: judgement(row, verdict) for row, verdict in zip(drawn, verdicts, strict=False)}}
+    rate = error_rate(judgements, drawn, 4000)
     wrong = sum(verdict != "accept" for verdict in verdicts)
     assert (rate.wrong, rate.n, rate.population) == (wrong, len(verdicts), 4000)
     if not verdicts:
@@ -34,14 +34,36 @@ def test_error_rate_counts_what_was_rejected_or_mended_in_the_order_of_the_draw(
 
 
 def test_rows_judged_out_of_turn_say_nothing_about_the_rest() -> None:
-    decisions = {row: judgement(row, "reject") for row in ("a", "c", "d", "x")}
-    assert error_rate(decisions, ["a", "b", "c", "d"], 100).n == 1
-    assert error_rate({**decisions, "b": judgement("b", "accept")}, ["a", "b", "c", "d"], 100).wrong == 3
+    ann = {row: judgement(row, "reject") for row in ("a", "c", "d", "x")}
+    assert error_rate({"ann": ann}, ["a", "b", "c", "d"], 100).n == 1
+    bob = {"b": judgement("b", "accept", "bob")}
+    assert error_rate({"ann": ann, "bob": bob}, ["a", "b", "c", "d"], 100).wrong == 3
+
+
+def test_a_row_that_several_judged_counts_by_the_share_who_found_it_wrong() -> None:
+    ann = {row: judgement(row, "reject" if row in "ab" else "accept") for row in "abcdefgh"}
+    bob = {row: judgement(row, "mend" if row in "ac" else "accept", "bob") for row in "abcd"}
+    cy = {"x": judgement("x", "reject", "cy")}
+    rate = error_rate({"ann": ann, "bob": bob, "cy": cy}, list("abcdefghi"), 100)
+    # a: both; b and c: one of two.
+    assert (rate.wrong, rate.n, rate.value, rate.reviewers) == (2.0, 8, 0.25, 2)
+    odd = error_rate({"ann": ann, "bob": {row: bob[row] for row in "ab"}}, list("abcdefgh"), 100)
+    low, high = (binomtest(wrong, 8).proportion_ci(0.95, method="exact") for wrong in (1, 2))
+    assert odd.wrong == 1.5
+    assert (odd.low, odd.high) == pytest.approx((low.low, high.high), abs=1e-9)
+
+
+@given(st.data())
+def test_more_reviewers_who_say_the_same_change_nothing(data: st.DataObject) -> None:
+    rows = [f"row-{number}" for number in range(data.draw(st.integers(1, 20)))]
+    ann = {row: judgement(row, data.draw(st.sampled_from(["accept", "reject"]))) for row in rows}
+    alone, together = (error_rate(dict.fromkeys(names, ann), rows, 900) for names in (["ann"], ["ann", "bob", "cy"]))
+    assert (alone.value, alone.low, alone.high) == (together.value, together.low, together.high)
 
 
 def test_where_every_row_is_judged_nothing_is_estimated() -> None:
-    decisions = {row: judgement(row, "accept" if row == "a" else "mend") for row in "abcd"}
-    rate = error_rate(decisions, list("abcd"), 4)
+    judgements = {"ann": {row: judgement(row, "accept" if row == "a" else "mend") for row in "abcd"}}
+    rate = error_rate(judgements, list("abcd"), 4)
     assert (rate.value, rate.low, rate.high) == (0.75, 0.75, 0.75)
 
 
@@ -80,6 +102,7 @@ def test_state_and_sentences_of_a_sample(run_folder: Path) -> None:
     ends = binomtest(2, 8).proportion_ci(0.95, method="exact")
     assert state["error_rate"] == {
         "value": 0.25, "low": pytest.approx(ends.low), "high": pytest.approx(ends.high), "wrong": 2, "n": 8, "population": 24,
+        "reviewers": 1,
     }  # fmt: skip
     assert {key: state[key] for key in ("rows", "judged", "accepted", "mended", "rejected", "kappa")} == {
         "rows": 10, "judged": 8, "accepted": 6, "mended": 1, "rejected": 1, "kappa": None,
@@ -91,6 +114,28 @@ def test_state_and_sentences_of_a_sample(run_folder: Path) -> None:
     assert summary_of_review(places(run_folder), Sample(10, 7), language="zh")[1] == (
         "已审 24 条中的 8 条，错误率 3–66 %（8 条中拒绝或修改 2 条；95 % 精确区间）"
     )
+
+
+def test_two_reviewers_are_named_beside_their_mean(run_folder: Path) -> None:
+    drawn = sampled(read_rows(run_folder / "2-generate"), 4, 7).ids
+    record(run_folder / "review", *(judgement(row, "accept") for row in drawn), judgement(drawn[0], "reject", "bob"))
+    said = [summary_of_review(places(run_folder), Sample(4, 7), language=language)[1] for language in ("en", "zh")]
+    assert said == [
+        "reviewed 4 of 24, error rate 0–81 % (0.5 of 4 rejected or mended, mean of 2 reviewers; 95 % interval)",
+        "已审 24 条中的 4 条，错误率 0–81 %（4 条中拒绝或修改 0.5 条，取 2 位审核人的平均；95 % 区间）",
+    ]
+
+
+def test_the_best_known_sample_is_the_one_with_the_most_judged_rows(run_folder: Path) -> None:
+    drawn = sampled(read_rows(run_folder / "2-generate"), 10, 7).ids
+    record(run_folder / "review", *(judgement(row, "accept") for row in drawn))
+    small, large, other = Sample(3, 7), Sample(10, 7), Sample(10, 8)
+    for samples in ([small, large, other], [large, small]):
+        best = best_known(places(run_folder), samples)
+        assert best is not None
+        assert (best["n"], best["size"], best["seed"], best["population"]) == (10, 10, 7, 24)
+    record(run_folder / "review", *(judgement(row, "undo") for row in drawn))
+    assert best_known(places(run_folder), [small, large]) is None
 
 
 def test_no_error_rate_is_claimed_without_a_sample(run_folder: Path) -> None:

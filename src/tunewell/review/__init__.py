@@ -1,7 +1,7 @@
 """Supervision: a page on this machine on which a person accepts, mends or rejects generated rows."""
 
 from tunewell.review.figures import Agreement, ErrorRate, agreement, error_rate
-from tunewell.review.server import Places, Sample, review, state_of_review, summary_of_review
+from tunewell.review.server import Places, Sample, best_known, review, state_of_review, summary_of_review
 
 __all__ = [
     "Agreement",
@@ -9,6 +9,7 @@ __all__ = [
     "Places",
     "Sample",
     "agreement",
+    "best_known",
     "error_rate",
     "review",
     "state_of_review",

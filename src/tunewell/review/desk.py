@@ -2,20 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from tunewell.errors import UserError
+from tunewell.errors import DataError, UserError
 from tunewell.records import Dropped, Message
 from tunewell.review.figures import sentences, status
 from tunewell.review.rows import KEPT, Filter, Flags, Rows
 from tunewell.review.sources import Source, Sources, quotes_in
 from tunewell.review.words import Words
-from tunewell.store import DecisionLog, Judgement, Verdict, read_judgements
+from tunewell.store import DecisionLog, Judgement, ReviewFolder, Verdict
 
 Move = Literal["first", "next", "previous", "open", "here"]
 """Which row of a filter is wanted: the first, the one after or before a place, the first unjudged one from a place on (and then
@@ -33,6 +32,14 @@ class Spoken(NamedTuple):
     note: str = ""
 
 
+class Seen(NamedTuple):
+    """A row as the page shows it: its place, its id, and the time of this reviewer's judgement of it, empty where there is none."""
+
+    place: int
+    id: str
+    judged: str
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """The rows of a run, the reviewer's file, the folder in which it lies with those of others, and the words of the page."""
@@ -40,7 +47,7 @@ class Desk:
     rows: Rows
     sources: Sources
     log: DecisionLog
-    folder: Path
+    reviews: ReviewFolder
     words: Words
 
     def setting(self) -> dict[str, Any]:
@@ -60,12 +67,20 @@ class Desk:
         }
 
     def progress(self) -> dict[str, Any]:
-        """How far this reviewer is, and what the judgements of all reviewers say."""
+        """How far this reviewer is, the row judged last, and what the judgements of all reviewers say.
+
+        A broken file of another reviewer takes the place of the figures: it is no reason to stop this one.
+        """
         kept = self.rows.kept_ids()
         said = Counter(_STATES[self.log.standing[row].verdict] for row in kept if row in self.log.standing)
-        _, *figures = sentences(status(self.rows, read_judgements(self.folder)), self.words)
+        try:
+            others = self.reviews.judgements(without=self.log.reviewer)
+            _, *figures = sentences(status(self.rows, {**others, self.log.reviewer: self.log.standing}), self.words)
+        except DataError as error:
+            figures = [str(error)]
         return {
             "progress": {"rows": len(kept), "judged": said.total(), **{state: said[state] for state in _STATES.values()}},
+            "latest": self._latest(),
             "figures": figures,
         }
 
@@ -104,19 +119,35 @@ class Desk:
             "judgement": judgement and _judgement(judgement),
         }
 
-    def judge(self, place: int, spoken: Spoken) -> None:
-        """Take down what the reviewer says of a row. Raises `UserError` for what cannot be said of it."""
-        if not (0 <= place < len(self.rows) and self.rows.is_kept[place]):
-            raise UserError("this row cannot be judged", where=f"row {place}")
-        example = self.rows.row(place).example
-        messages = _mended(example.messages, spoken.texts) if spoken.verdict == "mend" else ()
-        now = datetime.now(UTC).isoformat(timespec="microseconds")
-        self.log.record(Judgement(example.id, spoken.verdict, self.log.reviewer, now, messages, spoken.note.strip()))
+    def judge(self, seen: Seen, spoken: Spoken) -> bool:
+        """Take down what the reviewer says of a row, unless it stands otherwise than it was seen: then False, and nothing is said.
 
-    def latest(self) -> int | None:
-        """The place of the row that this reviewer judged last, or None."""
+        Raises `UserError` for what cannot be said of a row.
+        """
+        if not self._is_as(seen):
+            return False
+        if not self.rows.is_kept[seen.place]:
+            raise UserError("this row cannot be judged", where=f"row {seen.place}")
+        messages = _mended(self.rows.row(seen.place).example.messages, spoken.texts) if spoken.verdict == "mend" else ()
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        judgement = Judgement(seen.id, spoken.verdict, self.log.reviewer, now, messages, spoken.note.strip())
+        standing = self.log.standing.get(seen.id)
+        # What stands already is not said again: one undo would not take it back.
+        if standing is None or replace(standing, time=now) != judgement:
+            self.log.record(judgement)
+        return True
+
+    def _is_as(self, seen: Seen) -> bool:
+        if not (0 <= seen.place < len(self.rows) and self.rows.ids[seen.place] == seen.id):
+            return False
+        standing = self.log.standing.get(seen.id)
+        return seen.judged == (standing.time if standing else "")
+
+    def _latest(self) -> dict[str, Any] | None:
         places = {row: place for place, row in enumerate(self.rows.ids) if self.rows.is_kept[place]}
-        return next((places[row] for row in reversed(self.log.standing) if row in places), None)
+        judged = [judgement for row, judgement in self.log.standing.items() if row in places]
+        last = max(judged, key=lambda judgement: judgement.time, default=None)
+        return Seen(places[last.id], last.id, last.time)._asdict() if last else None
 
     def _states(self) -> Any:
         said = self.log.standing
@@ -172,6 +203,7 @@ _MOVES: Mapping[str, Callable[[Flags, Flags, int], int | None]] = {
 
 
 def _lowest(flags: Flags, start: int = 0) -> int | None:
+    start = max(start, 0)
     found = np.flatnonzero(flags[start:])
     return start + int(found[0]) if found.size else None
 
@@ -181,7 +213,19 @@ def _mended(messages: Sequence[Message], texts: Sequence[str]) -> tuple[Message,
         raise UserError(f"{len(texts)} texts for {len(messages)} messages")
     if not all(text.strip() for text in texts):
         raise UserError("a message is empty", hint="write what should stand there, or reject the row")
-    return tuple(Message(message.role, text) for message, text in zip(messages, texts, strict=True))
+    mended = tuple(_changed(message, text) for message, text in zip(messages, texts, strict=True))
+    if mended == tuple(messages):
+        raise UserError("nothing has changed", hint="accept the row")
+    return mended
+
+
+def _changed(message: Message, text: str) -> Message:
+    # A browser makes every line break a single \n; that alone changes nothing.
+    return message if _plain_breaks(text) == _plain_breaks(message.content) else Message(message.role, text)
+
+
+def _plain_breaks(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _message(message: Message) -> dict[str, str]:
@@ -191,6 +235,7 @@ def _message(message: Message) -> dict[str, str]:
 def _judgement(judgement: Judgement) -> dict[str, Any]:
     return {
         "state": _STATES[judgement.verdict],
+        "time": judgement.time,
         "note": judgement.note,
         "messages": [_message(message) for message in judgement.messages] or None,
     }

@@ -4,30 +4,34 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from itertools import combinations, takewhile
 from pathlib import Path
 from typing import Any
 
 from tunewell.review.rows import Rows
 from tunewell.review.words import Words
-from tunewell.stats import Estimate, exact_share, kappa
+from tunewell.stats import exact_share, kappa
 from tunewell.store import Judgement, decided, read_judgements
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
-    """The share of rows that reviewers rejected or mended: `wrong` of the `n` judged ones of a sample from `population` rows.
+    """The share of rows that a reviewer rejects or mends: `wrong` of the `n` judged ones of a sample from `population` rows.
 
-    The ends are those of the exact 95 % interval of Clopper and Pearson, None where no row is judged. It takes the rows for drawn
-    from very many; of `population` rows it says a little less than could be known.
+    A row that several of the `reviewers` judged counts by the share of them who found it wrong. Were it wrong as soon as one of
+    them says so, the rate would grow with each reviewer who looks. The ends are those of the exact 95 % interval of Clopper and
+    Pearson, for whole numbers about `wrong` where it is none; None where no row is judged. It takes the rows for drawn from very
+    many; of `population` rows it says a little less than could be known.
     """
 
     value: float | None
     low: float | None
     high: float | None
-    wrong: int
+    wrong: float
     n: int
     population: int
+    reviewers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +50,23 @@ class Agreement:
     high: float | None
 
 
-def error_rate(decisions: Mapping[str, Judgement], drawn: Sequence[str], population: int) -> ErrorRate:
+def error_rate(judgements: Mapping[str, Mapping[str, Judgement]], drawn: Sequence[str], population: int) -> ErrorRate:
     """The error rate of `population` rows, from the rows that were drawn of them, in the order in which they were drawn.
 
-    What counts are the rows before the first one without a decision: they are a random sample however many there are. Those
-    after it were chosen, by a filter or by leaving others out, and say nothing about the rest.
+    `judgements` are those of each reviewer, by row. What counts are the rows before the first one that nobody judged: they are a
+    random sample however many there are. Those after it were chosen, by a filter or by leaving others out, and say nothing about
+    the rest.
     """
-    judged = [decisions[row].verdict for row in takewhile(decisions.__contains__, drawn)]
-    wrong = sum(verdict != "accept" for verdict in judged)
-    share = exact_share(wrong, len(judged))
-    if judged and len(judged) == population:
-        share = Estimate(share.value, share.value, share.value, 0.0, share.n, share.clusters)
-    return ErrorRate(share.value, share.low, share.high, wrong, len(judged), population)
+    said = [[one[row].verdict for one in judgements.values() if row in one] for row in drawn]
+    judged = list(takewhile(bool, said))
+    n = len(judged)
+    reviewers = sum(any(row in one for row in drawn[:n]) for one in judgements.values())
+    wrong = sum((Fraction(sum(verdict != "accept" for verdict in row), len(row)) for row in judged), Fraction())
+    value = float(wrong / n) if n else None
+    low, high = exact_share(math.floor(wrong), n).low, exact_share(math.ceil(wrong), n).high
+    if n == population:
+        low = high = value
+    return ErrorRate(value, low, high, float(wrong), n, population, reviewers)
 
 
 def agreement(folder: Path) -> list[Agreement]:
@@ -90,7 +99,7 @@ def status(rows: Rows, judgements: Mapping[str, Mapping[str, Judgement]]) -> dic
         "accepted": verdicts["accept"],
         "mended": verdicts["mend"],
         "rejected": verdicts["reject"],
-        "error_rate": asdict(error_rate(decisions, ids, rows.population)) if rows.is_sample else None,
+        "error_rate": asdict(error_rate(judgements, ids, rows.population)) if rows.is_sample else None,
         "kappa": asdict(pairs[0]) if pairs else None,
     }
 
@@ -100,9 +109,10 @@ def sentences(state: Mapping[str, Any], words: Words) -> list[str]:
     lines = [words("summary", **{name: f"{state[name]:,}" for name in ("rows", "judged", "accepted", "mended", "rejected")})]
     rate, pair = state["error_rate"], state["kappa"]
     if rate:
-        counts = {name: f"{rate[name]:,}" for name in ("n", "population", "wrong")}
+        counts = {name: f"{rate[name]:,}" for name in ("n", "population", "reviewers")} | {"wrong": f"{round(rate['wrong'], 1):,g}"}
         share = "" if rate["low"] is None else percent(rate["low"], rate["high"])
-        lines.append(words("error_rate" if share else "error_rate_unknown", share=share, **counts))
+        known = "error_rate_mean" if rate["reviewers"] > 1 else "error_rate"
+        lines.append(words(known if share else "error_rate_unknown", share=share, **counts))
     if pair:
         first, second = pair["reviewers"]
         ends = {name: f"{pair[name]:.2f}".replace("-", "−") for name in ("value", "low", "high") if pair[name] is not None}

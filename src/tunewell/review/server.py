@@ -3,17 +3,19 @@
 import errno
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunewell.errors import MachineError
 from tunewell.review.desk import Desk
-from tunewell.review.figures import sentences, status
+from tunewell.review.figures import error_rate, sentences, status
 from tunewell.review.rows import Rows, read_rows, sampled
 from tunewell.review.sources import Sources
 from tunewell.review.words import read_words
-from tunewell.store import DecisionLog, read_judgements
+from tunewell.store import DecisionLog, ReviewFolder, read_judgements
+from tunewell.text import visible
 
 _HOST = "127.0.0.1"
 _NEEDS = "pip install 'tunewell[review]'"
@@ -47,6 +49,16 @@ def summary_of_review(places: Places, sample: Sample | None = None, *, language:
     return sentences(state_of_review(places, sample), read_words(language))
 
 
+def best_known(places: Places, samples: Iterable[Sample]) -> dict[str, Any] | None:
+    """The error rate of that sample of which the most rows are judged, None where none is: `ErrorRate`, `size` and `seed`."""
+    rows, judgements = read_rows(places.generate), read_judgements(places.review)
+    known = [
+        {**asdict(error_rate(judgements, sampled(rows, *sample).ids, rows.population)), **sample._asdict()} for sample in samples
+    ]
+    best = max(known, key=lambda rate: rate["n"], default=None)
+    return best if best and best["n"] else None
+
+
 def review(
     places: Places, reviewer: str, sample: Sample | None = None, *, port: int, language: str, ready: Callable[[str], None]
 ) -> None:
@@ -58,18 +70,18 @@ def review(
     try:
         import uvicorn
 
-        from tunewell.review.app import make_app
+        from tunewell.review.app import Door, make_app
     except ImportError as error:
         raise MachineError("`review` needs the packages starlette and uvicorn", hint=_NEEDS) from error
     rows = _rows(places, sample)
     sources = Sources(places.generate / "chunks", places.collect / "examples")
     with DecisionLog(places.review, reviewer) as log, _listening(port) as listener:
-        own_port = listener.getsockname()[1]
-        token = secrets.token_urlsafe(24)
-        desk = Desk(rows, sources, log, places.review, read_words(language))
-        app = make_app(desk, token, own_port, places.review.resolve().parent.name)
+        address = f"{_HOST}:{listener.getsockname()[1]}"
+        door = Door(path=f"/{secrets.token_hex(6)}", token=secrets.token_urlsafe(24))
+        desk = Desk(rows, sources, log, ReviewFolder(places.review), read_words(language))
+        app = make_app(desk, door, visible(places.review.resolve().parent.name))
         config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", ws="none", server_header=False)
-        ready(f"http://{_HOST}:{own_port}/?token={token}")
+        ready(f"http://{address}{door.path}/?token={door.token}")
         uvicorn.Server(config).run(sockets=[listener])
 
 

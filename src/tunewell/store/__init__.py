@@ -1,6 +1,6 @@
 """Files that survive a crash: Parquet shards, atomic writes, hashes, manifests, journals and the decisions of reviewers."""
 
-from tunewell.store.decisions import DecisionLog, Judgement, Verdict, decided, read_decisions, read_judgements
+from tunewell.store.decisions import DecisionLog, Judgement, ReviewFolder, Verdict, decided, read_decisions, read_judgements
 from tunewell.store.files import atomic_folder, atomic_write, exclusive, friendly_disk_errors, write_json
 from tunewell.store.hashing import digest, file_digest, folder_digest, short_digest
 from tunewell.store.journal import Journal
@@ -27,6 +27,7 @@ __all__ = [
     "Journal",
     "Judgement",
     "Manifest",
+    "ReviewFolder",
     "ShardWriter",
     "Verdict",
     "atomic_folder",

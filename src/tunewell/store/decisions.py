@@ -1,26 +1,29 @@
 """What reviewers decided about rows: one append-only file for each reviewer, `REVIEWER.jsonl`, one JSON line a judgement.
 
-The last line of a row counts, and `undo` takes the judgement back. Whoever reads the files reads them here, so that the page on
-which rows are judged and the stage that honours the judgements cannot differ.
+The last line of a row counts, and `undo` takes the last one back, so that the one before it counts again. Whoever reads the files
+reads them here, so that the page on which rows are judged and the stage that honours the judgements cannot differ.
 """
 
 import json
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 from tunewell.errors import DataError, MachineError, UserError
-from tunewell.records import Message
+from tunewell.records import Message, Role
 from tunewell.store.files import exclusive, friendly_disk_errors
+from tunewell.text import visible
 
 Verdict = Literal["accept", "mend", "reject", "undo"]
 
 _REVIEWER = re.compile(r"[^\W_][\w.-]{0,63}")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,11 @@ class DecisionLog:
         self._stack = ExitStack()
         with friendly_disk_errors(folder), self._stack:
             self._lock(folder)
-            self.standing = _standing(_judgements(self._path))
-            self._handle = self._stack.enter_context(self._path.open("ab"))
+            self._said = _said(_judgements(self._path))
+            # Without a buffer: what a full disk refused must not get into the file later.
+            self._handle = self._stack.enter_context(self._path.open("ab", buffering=0))
             self._handle.truncate(_whole(self._path))
+            self.standing = _standing(self._said)
             self._stack = self._stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -61,16 +66,17 @@ class DecisionLog:
 
     def record(self, judgement: Judgement) -> None:
         """Add a judgement, safely on disk when this returns. Where that fails, the file is as it was before."""
-        end = os.fstat(self._handle.fileno()).st_size
+        file = self._handle.fileno()
+        end = os.fstat(file).st_size
         try:
             with friendly_disk_errors(self._path):
-                self._handle.write(_line(judgement))
-                self._handle.flush()
-                os.fsync(self._handle.fileno())
+                _write_all(file, _line(judgement))
+                os.fsync(file)
         except BaseException:
-            os.ftruncate(self._handle.fileno(), end)
+            os.ftruncate(file, end)
             raise
-        self.standing = _standing([*self.standing.values(), judgement])
+        _take(self._said, judgement)
+        self.standing = _standing(self._said)
 
     def _lock(self, folder: Path) -> None:
         try:
@@ -80,12 +86,42 @@ class DecisionLog:
             raise MachineError(f"{self.reviewer} is reviewing this run already", where=str(folder), hint=hint) from None
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewFolder:
+    """The files of all reviewers in one folder. A file is read again only after its size or its time of change is another."""
+
+    path: Path
+    _read: dict[Path, "_Read"] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def judgements(self, *, without: str = "") -> dict[str, dict[str, Judgement]]:
+        """As `read_judgements`, less those of one reviewer."""
+        return {path.stem: self._standing(path) for path in _reviewers_files(self.path) if path.stem != without}
+
+    def _standing(self, path: Path) -> dict[str, Judgement]:
+        status = path.stat()
+        known = self._read.get(path)
+        if known is None or (known.size, known.changed) != (status.st_size, status.st_mtime_ns):
+            known = self._read[path] = _Read(status.st_size, status.st_mtime_ns, _standing(_said(_judgements(path))))
+        return known.standing
+
+
+class _Read(NamedTuple):
+    size: int
+    changed: int
+    standing: dict[str, Judgement]
+
+
 def read_judgements(folder: Path) -> dict[str, dict[str, Judgement]]:
     """For each reviewer, in the order of their names, the judgements that count, by row; nothing where there is no folder.
 
-    Raises `DataError` for a line that is no judgement; a last line that was cut off is passed over.
+    Hidden files are passed over, and with a warning those whose name no reviewer can have (`ann (1).jsonl`), and a last line that
+    was cut off. Raises `DataError` for a line that is no judgement.
     """
-    return {path.stem: _standing(_judgements(path)) for path in sorted(folder.glob("*.jsonl"))}
+    files = _reviewers_files(folder)
+    for path in sorted(folder.glob("[!.]*.jsonl")):
+        if path not in files:
+            _log.warning("%s is passed over: the name of a reviewer's file is NAME.jsonl", visible(str(path)))
+    return ReviewFolder(folder).judgements()
 
 
 def read_decisions(folder: Path) -> dict[str, Judgement]:
@@ -110,14 +146,28 @@ def _weight(judgement: Judgement) -> tuple[int, str, str]:
     return get_args(Verdict).index(judgement.verdict), judgement.time, judgement.reviewer
 
 
-def _standing(judgements: Iterable[Judgement]) -> dict[str, Judgement]:
-    standing: dict[str, Judgement] = {}
+def _said(judgements: Iterable[Judgement]) -> dict[str, list[Judgement]]:
+    """What was said of each row and not taken back, the last one last; rows in the order in which they were judged."""
+    said: dict[str, list[Judgement]] = {}
     for judgement in judgements:
-        # Taken out first, so that the order is that of judging.
-        standing.pop(judgement.id, None)
-        if judgement.verdict != "undo":
-            standing[judgement.id] = judgement
-    return standing
+        _take(said, judgement)
+    return said
+
+
+def _take(said: dict[str, list[Judgement]], judgement: Judgement) -> None:
+    # Taken out first, so that the order is that of judging.
+    of_row = said.pop(judgement.id, [])
+    of_row = of_row[:-1] if judgement.verdict == "undo" else [*of_row, judgement]
+    if of_row:
+        said[judgement.id] = of_row
+
+
+def _standing(said: Mapping[str, list[Judgement]]) -> dict[str, Judgement]:
+    return {row: of_row[-1] for row, of_row in said.items()}
+
+
+def _reviewers_files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.jsonl")) if _REVIEWER.fullmatch(path.stem) and path.is_file()]
 
 
 def _judgements(path: Path) -> Iterator[Judgement]:
@@ -137,24 +187,39 @@ def _whole(path: Path) -> int:
 def _judgement(line: bytes, path: Path, number: int) -> Judgement:
     try:
         values = json.loads(line)
+        verdict = _choice(values["verdict"], Verdict)
+        messages = tuple(Message(_choice(one["role"], Role), _text(one["content"])) for one in values.get("messages", ()))
+        if bool(messages) != (verdict == "mend"):
+            raise ValueError(verdict)
         return Judgement(
-            id=str(values["id"]),
-            verdict=_verdict(values["verdict"]),
+            id=_text(values["id"]),
+            verdict=verdict,
             reviewer=path.stem,
-            time=str(values["time"]),
-            messages=tuple(Message(one["role"], one["content"]) for one in values.get("messages", ())),
-            note=str(values.get("note", "")),
+            time=_text(values["time"]),
+            messages=messages,
+            note=_text(values.get("note", "")),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         hint = "take the line out; all others stay as they are"
         raise DataError("this line is no judgement of a reviewer", where=f"{path}:{number}", hint=hint) from None
 
 
-def _verdict(value: Any) -> Verdict:
-    if value not in get_args(Verdict):
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _choice(value: Any, choices: Any) -> Any:
+    if value not in get_args(choices):
         raise ValueError(value)
-    verdict: Verdict = value
-    return verdict
+    return value
+
+
+def _write_all(file: int, line: bytes) -> None:
+    # A disk that is nearly full takes a part of what it is given.
+    while line:
+        line = line[os.write(file, line) :]
 
 
 def _line(judgement: Judgement) -> bytes:

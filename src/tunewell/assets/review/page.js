@@ -1,18 +1,22 @@
 // The page: one row at a time, judged by keyboard or by buttons. What is on the screen is what a judgement is about: no key counts
 // while an answer is awaited, and nothing goes on after a failure until it is mended.
-import { ask, tell } from "./server.js";
-import { drawEditors, drawRow, drawSource, element, grow, message, say, useWords } from "./draw.js";
+import { ask, REFUSED, STALE, tell } from "./server.js";
+import { drawDraft, drawEditors, drawRow, drawSource, element, grow, message, say, useWords } from "./draw.js";
 
 const find = (selector) => document.querySelector(selector);
 const form = find("#filter-form");
+// Mended texts that are not saved, by the id of their row.
 const drafts = new Map();
 let row = null;
+let latest = null;
 let choices = {};
 let mode = "reading";
 let editors = [];
 let busy = true;
 let retry = null;
+let isUnsaved = false;
 
+const COMPOSING = 229;
 const KEYS = {
   a: "accept", m: "mend", r: "reject", u: "undo", j: "next", k: "previous", ArrowRight: "next", ArrowLeft: "previous",
   "/": "search", "?": "help",
@@ -40,23 +44,32 @@ function act(name) {
 }
 
 // Runs one exchange with the server. Where it fails, the page says so and stands still until it is tried again with success.
+// What was asked for meanwhile, such as another filter, is then dropped: nothing may push the failed exchange out of sight.
 let line = Promise.resolve();
-const exchange = (work) => (line = line.then(() => exchangeNow(work)));
+const exchange = (work) => (line = line.then(() => (retry && retry !== work ? null : exchangeNow(work))));
 
 async function exchangeNow(work) {
+  const isAgain = retry !== null;
   busy = true;
   document.body.classList.add("busy");
   try {
     await work();
     retry = null;
   } catch (error) {
-    retry = work;
-    find("#alert span").textContent = say("not_saved", { why: error.message || say("no_server") });
+    const why = say(isUnsaved ? "not_saved" : "not_loaded", { why: error.message || say("no_server") });
+    // What the server refuses for good need not be tried again: it is the person's to change.
+    retry = error.status === REFUSED ? null : work;
+    if (retry) find("#alert span").textContent = why;
+    else tellPerson(why);
+    isUnsaved &&= retry !== null;
   } finally {
     busy = false;
     document.body.classList.remove("busy");
     document.body.classList.toggle("stopped", retry !== null);
     find("#alert").hidden = retry === null;
+    for (const part of document.querySelectorAll(".filters, main, footer")) part.inert = retry !== null;
+    if (retry) find("#alert button").focus();
+    else if (isAgain) focusRow();
   }
 }
 
@@ -83,39 +96,67 @@ const step = (move, atTheEnd) =>
     else tellPerson(say(atTheEnd));
   });
 
+// A row as it was seen, so that the server can refuse to judge it where it stands otherwise by now.
+const asSeen = ({ place, id, judgement }) => ({ place, id, judged: judgement?.time ?? "" });
+
+// Says something of a row, once, however often what comes after it must be tried.
+function exchangeJudgement(seen, said, goOn) {
+  let isSaved = false;
+  return exchange(async () => {
+    if (!isSaved) {
+      isUnsaved = true;
+      try {
+        showProgress(await tell("judge", { ...seen, ...said }));
+      } catch (error) {
+        if (error.status !== STALE) throw error;
+        isUnsaved = false;
+        return showAnew(seen, error.answer);
+      }
+      isUnsaved = false;
+      isSaved = true;
+    }
+    await goOn();
+  });
+}
+
+async function showAnew({ place }, answer) {
+  showProgress(answer);
+  show(await fetchRow("here", place));
+  tellPerson(say("stale"));
+}
+
 function judge(said) {
   if (!row) return;
   if (row.rejection) return tellPerson(say("read_only"));
-  const { place } = row;
-  return exchange(async () => {
-    const answer = await tell("judge", { place, ...said });
-    drafts.delete(place);
-    showProgress(answer);
+  const seen = asSeen(row);
+  return exchangeJudgement(seen, said, async () => {
+    drafts.delete(seen.id);
     endMode();
     // Where judged rows are looked through, the next one is the neighbour, not the next unjudged one.
     const looksBack = !["", "unjudged"].includes(form.elements.state.value);
-    const found = await fetchRow(looksBack ? "next" : "open", place);
+    const found = await fetchRow(looksBack ? "next" : "open", seen.place);
     if (found.row) return show(found);
-    show(await fetchRow("here", place));
+    show(await fetchRow("here", seen.place));
     tellPerson(finished());
   });
 }
 
 function undo() {
-  return exchange(async () => {
-    const answer = await tell("undo", row?.judgement ? { place: row.place } : {});
-    showProgress(answer);
-    if (answer.row) show(await fetchRow("here", answer.row.place));
-    else tellPerson(say("nothing_to_undo"));
-  });
+  const seen = row?.judgement ? asSeen(row) : latest;
+  if (!seen) return tellPerson(say("nothing_to_undo"));
+  return exchangeJudgement(seen, { verdict: "undo" }, async () => show(await fetchRow("here", seen.place)));
 }
+
+// The messages as they count now: as they were mended, else as they were written.
+const standing = () => row.judgement?.messages ?? row.messages;
 
 function startMending() {
   if (!row) return;
   if (row.rejection) return tellPerson(say("read_only"));
-  const messages = row.judgement?.messages ?? row.messages;
-  const texts = drafts.get(row.place) ?? messages.map(({ text }) => text);
+  const messages = standing();
+  const texts = drafts.get(row.id) ?? messages.map(({ text }) => text);
   editors = drawEditors(messages.map(({ role }, number) => ({ role, text: texts[number] })));
+  find("#row .draft")?.remove();
   find("#row .chat").replaceChildren(...editors.map((editor, number) => message(messages[number].role, editor)));
   setMode("mending");
   editors.forEach(grow);
@@ -125,13 +166,17 @@ function startMending() {
 
 function saveMended() {
   if (mode !== "mending") return;
-  const texts = editors.map((editor) => editor.value);
+  const texts = written();
   if (texts.some((text) => !text.trim())) return tellPerson(say("message_empty"));
-  if (!isChanged(texts)) return tellPerson(say("nothing_changed"));
+  if (!differs(texts, standing()) || !differs(texts, row.messages)) return tellPerson(say("nothing_changed"));
   judge({ verdict: "mend", texts });
 }
 
-const isChanged = (texts) => texts.some((text, number) => text !== (row.judgement?.messages ?? row.messages)[number].text);
+const written = () => editors.map((editor) => editor.value);
+
+// An editor makes every line break a single \n; that alone is no change.
+const plainBreaks = (text) => text.replace(/\r\n?/g, "\n");
+const differs = (texts, messages) => texts.some((text, number) => plainBreaks(text) !== plainBreaks(messages[number].text));
 
 function startRejecting() {
   if (!row) return;
@@ -143,12 +188,15 @@ function startRejecting() {
 
 // Esc leaves a mended text where it is: the next M goes on with it.
 function leave() {
-  if (mode === "mending") {
-    const texts = editors.map((editor) => editor.value);
-    if (isChanged(texts)) drafts.set(row.place, texts);
-    find("#row .chat").replaceWith(drawRow(row).find((part) => part.matches(".chat")));
-  }
+  keepDraft();
+  if (mode === "mending") drawConversation();
   endMode();
+}
+
+function keepDraft() {
+  if (mode !== "mending") return;
+  if (differs(written(), standing())) drafts.set(row.id, written());
+  else drafts.delete(row.id);
 }
 
 function endMode() {
@@ -157,29 +205,50 @@ function endMode() {
 }
 
 function setMode(name) {
+  const isOver = mode !== "reading" && name === "reading";
   mode = name;
   for (const id of ["reading", "mending", "note-form"]) find(`#${id}`).hidden = id !== name;
   document.body.dataset.mode = name;
-  if (name === "reading" && document.activeElement?.matches("input, textarea")) document.activeElement.blur();
+  // What had the focus goes away with its mode. The search box keeps it: what is typed there must not become a key.
+  if (isOver && !document.activeElement?.closest(".filters")) focusRow();
+}
+
+const focusRow = () => find("#row").focus({ preventScroll: true });
+
+function drawConversation() {
+  const parts = row ? drawRow(row) : [element("p", { class: "empty" }, say("no_rows"))];
+  find("#row").replaceChildren(...(drafts.has(row?.id) ? [drawDraft(), ...parts] : parts));
 }
 
 function show(found) {
+  keepDraft();
+  const hadFocus = find("#row").contains(document.activeElement) || document.activeElement === document.body;
   row = found.row;
-  find("#row").replaceChildren(...(row ? drawRow(row) : [element("p", { class: "empty" }, say("no_rows"))]));
+  drawConversation();
   find("#source").replaceChildren(...(row ? drawSource(row) : []));
   find("#number").textContent = row && found.number ? say("number", { number: count(found.number), rows: count(found.rows) }) : "";
   find("#filter-progress").textContent =
     chosen().length && found.of ? say("progress_filter", { judged: count(found.judged), rows: count(found.of) }) : "";
   for (const name of ["accept", "mend", "reject"]) find(`#reading .${name}`).disabled = !row || row.rejection !== null;
   document.body.dataset.row = row ? row.id : "";
+  find("#announced").textContent = announcement();
   endMode();
+  if (hadFocus) focusRow();
   find("#row").scrollTop = find("#source").scrollTop = 0;
   find("#source mark")?.scrollIntoView({ block: "center", container: "nearest" });
   window.scrollTo(0, 0);
 }
 
-function showProgress({ progress, figures }) {
+// What a screen reader says of a new row.
+function announcement() {
+  if (!row) return say("no_rows");
+  const question = standing().find(({ role }) => role === "user")?.text;
+  return [find("#number").textContent, say(`state_${row.judgement?.state ?? "unjudged"}`), row.task, question].filter(Boolean).join(". ");
+}
+
+function showProgress({ progress, latest: last, figures }) {
   const { rows, judged } = progress;
+  latest = last;
   find("#progress").textContent = say("progress_all", { judged: count(judged), rows: count(rows) });
   const parts = ["accepted", "mended", "rejected"].filter((name) => progress[name]);
   const split = parts.map((name) => element("span", { class: name }, `${say(`state_${name}`)} ${count(progress[name])}`));
@@ -217,10 +286,13 @@ function fillFilters() {
 
 function noteFilters() {
   const set = chosen();
-  history.replaceState(null, "", `#${new URLSearchParams(set)}`);
+  setAddress(`#${new URLSearchParams(set)}`);
   find("#filters-set").textContent = set.length || "";
   find("#clear").hidden = !set.length;
 }
+
+// Without the query, which held the token: from now on the cookie opens the page.
+const setAddress = (filters) => history.replaceState(null, "", location.pathname + filters);
 
 function refilter() {
   noteFilters();
@@ -249,10 +321,12 @@ function follow(event) {
 }
 
 function press(event) {
-  // Enter and Escape belong to an input method while it composes a Chinese word.
-  if (event.isComposing || find("#help").open) return;
+  // A key that is held judges nothing: the rows would go by unseen.
+  if (event.repeat && event.key === "Enter" && event.target.matches("button, input")) return event.preventDefault();
+  // Enter and Escape belong to an input method while it composes a Chinese word; Safari says so with a code alone.
+  if (event.isComposing || event.keyCode === COMPOSING || find("#help").open) return;
   if (event.key === "Escape") return escape(event);
-  if (mode === "mending" && event.key === "Enter" && (event.ctrlKey || event.metaKey)) return act("save");
+  if (mode === "mending" && event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.repeat) return act("save");
   const types = event.target.matches("input, textarea, select");
   if (types || mode !== "reading" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const name = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
@@ -262,14 +336,18 @@ function press(event) {
 }
 
 function escape(event) {
+  // A browser would empty the search box: it keeps its words, and keys judge again.
+  event.preventDefault();
   if (mode !== "reading") act("leave");
-  else if (event.target.matches("input, select")) event.target.blur();
+  else if (event.target.matches("input, select")) focusRow();
 }
 
 function listen() {
   document.addEventListener("keydown", press);
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-act]");
+    // The second click of a double one would meet a row that nobody has seen.
+    if (button && event.detail > 1 && button.dataset.act === "accept") return;
     if (button) act(button.dataset.act);
     else follow(event);
   });
@@ -282,18 +360,22 @@ function listen() {
   });
   let waiting = 0;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", (event) => {
+  const refilterSoon = (event) => {
+    if (event.isComposing) return;
     clearTimeout(waiting);
     waiting = setTimeout(refilter, event.target.name === "text" ? 200 : 0);
-  });
+  };
+  form.addEventListener("input", refilterSoon);
+  form.addEventListener("compositionend", refilterSoon);
   form.addEventListener("reset", (event) => {
     event.preventDefault();
-    history.replaceState(null, "", "#");
+    setAddress("#");
     fillFilters();
     refilter();
   });
   window.addEventListener("beforeunload", (event) => {
-    if (mode === "mending" && isChanged(editors.map((editor) => editor.value))) event.preventDefault();
+    keepDraft();
+    if (isUnsaved || drafts.size) event.preventDefault();
   });
 }
 
