@@ -14,11 +14,13 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 Pool = Literal["domain", "open"]
+POOLS: tuple[Pool, ...] = ("domain", "open")
+"""Both pools, in the order in which columns of numbers count them."""
 Role = Literal["system", "user", "assistant"]
 TEST_TASKS = ("seen", "paraphrase", "unseen")
 """The tasks of test items; all others are of training rows."""
-DOCUMENT_TASKS = ("doc2qa", "doc2conv", "summary")
-"""Tasks of a teacher that works on documents."""
+OWN_WORDS_TASKS = ("real_qa",)
+"""Tasks of a teacher that only tidies up: the question is the user's own, word for word, and the answer the agent's."""
 LABEL_TASKS = ("similarity", "classification")
 """Tasks whose answer is one of a few words, however short."""
 BORROWED_TASKS = ("reading", "similarity", "classification", "paraphrase", "summary", "cot")
@@ -56,7 +58,7 @@ class Example:
     `task` says what the row is for: `qa`, `reading`, `similarity` or `classification` for collected rows, the name of the task for
     those that a teacher wrote, `replay` for the base model's own answers, and one of `TEST_TASKS` for test items. `family` is
     shared by all rows that descend from one question or document chunk; a family never straddles train and test. `evidence`
-    holds what is known about the row's making (JSON values).
+    holds what is known about the row's making (JSON values); a row that a teacher made names it there as `teacher`, no other does.
     """
 
     messages: tuple[Message, ...]

@@ -1,6 +1,8 @@
 """What is printed of a teacher's work and of one row's life."""
 
+import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,8 @@ import pytest
 from tunewell.cli.generated import explain, print_account
 from tunewell.records import DOCUMENT_SCHEMA, EXAMPLE_SCHEMA, Document, Example, Message, Origin, document_to_row, example_to_row
 from tunewell.store import Manifest, write_rows
+from tunewell.teacher import default_cache
+from tunewell.teacher.cache import Cache, Completion
 
 CHUNK = Document("c0ffee00c0ffee00", "pages/refunds.md", "Refunds", "A refund takes five days. [bold]No[/] fee.", 1200, 1242, "en")
 HOSTILE = "\x1b[2JIt takes [red]five[/] days.\u202e"
@@ -98,7 +102,7 @@ def row(tmp_path: Path) -> Example:
 
 
 def test_the_life_of_a_row(tmp_path: Path, row: Example, capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row.id, tmp_path, as_json=False)
+    explain(row.id, tmp_path, with_prompts=False, as_json=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         f"{row.id}  doc2qa · how · en · domain · family {CHUNK.id}",
@@ -124,7 +128,7 @@ def test_the_life_of_a_row(tmp_path: Path, row: Example, capsys: pytest.CaptureF
 
 
 def test_everything_as_json(tmp_path: Path, row: Example, capsys: pytest.CaptureFixture[str]) -> None:
-    explain(row.id[:8], tmp_path, as_json=True)
+    explain(row.id[:8], tmp_path, with_prompts=False, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["id"] == row.id
     assert told["row"]["messages"][1] == {"role": "assistant", "content": HOSTILE}
@@ -133,3 +137,57 @@ def test_everything_as_json(tmp_path: Path, row: Example, capsys: pytest.Capture
     assert told["source"]["quotes"][0] == {"text": "takes five days", "start": 9, "end": 24}
     assert told["steps"] == [{"stage": "generate", "outcome": "written", "rows": 1, "where": "doc2qa", "reason": "", "detail": ""}]
     assert told["stages"] == ["collect", "generate"]
+    assert "prompts" not in told
+
+
+@pytest.fixture
+def answered(tmp_path: Path, row: Example, monkeypatch: pytest.MonkeyPatch) -> Example:
+    """The row, and a cache that has the first of its two calls."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    calls = [*row.evidence["calls"], {"step": "doc2qa.second", "key": "k2", "prompt": "p2"}]
+    known = replace(row, evidence={**row.evidence, "calls": calls})
+    write_rows(tmp_path / "2-generate" / "examples", EXAMPLE_SCHEMA, [example_to_row(known)])
+
+    async def put() -> None:
+        cache = Cache(default_cache())
+        body = {
+            "model": "sage",
+            "messages": [{"role": "system", "content": "Be [b]exact[/]."}, {"role": "user", "content": "Now?"}],
+        }
+        await cache.put("k1", Completion(f'{{"answer": "{HOSTILE}"}}', "stop", "", 1, 1, None), request=body, purse="")
+        cache.close()
+
+    asyncio.run(put())
+    return known
+
+
+def test_prompts_and_raw_replies(tmp_path: Path, answered: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(answered.id, tmp_path, with_prompts=True, as_json=False)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[lines.index("             not done yet: clean, mix") + 1 :] == [
+        "",
+        "asked        doc2qa.answer  key k1",
+        "             system: Be [b]exact[/].",
+        "             user: Now?",
+        "",
+        'answered     {"answer": "\ufffd[2JIt takes [red]five[/] days.\ufffd"}',
+        "",
+        "asked        doc2qa.second  key k2",
+        "             the cache of the teacher's answers on this machine does not have it",
+    ]
+
+
+def test_prompts_as_json(tmp_path: Path, answered: Example, capsys: pytest.CaptureFixture[str]) -> None:
+    explain(answered.id, tmp_path, with_prompts=True, as_json=True)
+    first, second = json.loads(capsys.readouterr().out)["prompts"]
+    assert (first["step"], first["key"], first["reply"]) == ("doc2qa.answer", "k1", f'{{"answer": "{HOSTILE}"}}')
+    assert first["prompt"][1] == {"role": "user", "content": "Now?"}
+    assert second == {"step": "doc2qa.second", "key": "k2", "prompt": [], "reply": None}
+
+
+def test_a_row_that_no_teacher_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = Example((Message("user", "Where?"), Message("assistant", "Here.")), "domain", Origin("qa.jsonl", 3))
+    write_rows(tmp_path / "1-collect" / "examples", EXAMPLE_SCHEMA, [example_to_row(own)])
+    Manifest("collect", "key", {}, {}, "collect", {}, 1.0, {}, 0, 0).write(tmp_path / "1-collect")
+    explain(own.id, tmp_path, with_prompts=True, as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1].rstrip() == "asked        no teacher was asked for this row"

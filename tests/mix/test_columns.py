@@ -55,6 +55,36 @@ def test_columns_of_several_shards_one_of_them_empty(tmp_path: Path) -> None:
     assert rows.tokens.tolist() == [5, 9, 5, 13]
 
 
+@pytest.mark.parametrize(
+    ("evidence", "task", "is_own"),
+    [
+        ({}, "qa", True),
+        ({"teacher": "sage"}, "qa", False),
+        ({"teacher": "sage", "task": "real_qa"}, "real_qa", True),
+        ({"teacher": "sage"}, "doc2qa", False),
+        ({}, "doc2qa", True),
+        ({"topic": 'She said "teacher": "sage" in "teacher'}, "qa", True),
+        ({"quotes": [{"teacher": "sage"}], "teachers": "two"}, "qa", True),
+        ({'the "teacher': "x"}, "qa", True),
+        ({"teacher": ""}, "qa", False),
+    ],
+)
+def test_a_row_is_a_teachers_where_its_evidence_names_one(
+    tmp_path: Path, evidence: dict[str, Any], task: str, is_own: bool
+) -> None:
+    rows = [conversation(1, evidence={"teacher": "t"}), conversation(1, task=task, evidence=evidence), conversation(2)]
+    shard = write(tmp_path, "part-0", rows)
+    assert read_columns(pieces_of([shard]), tokenizer=None, engine=LocalEngine(1)).is_own.tolist() == [False, is_own, True]
+
+
+def test_teachers_are_found_beyond_the_first_rows_of_a_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "ROWS_PER_GROUP", 3)
+    rows = [conversation(1, evidence={"teacher": "t"} if place in (2, 3, 7) else {}) for place in range(8)]
+    shard = write(tmp_path, "part-0", rows)
+    own = read_columns(pieces_of([shard]), tokenizer=None, engine=LocalEngine(1)).is_own
+    assert np.flatnonzero(~own).tolist() == [2, 3, 7]
+
+
 def test_small_shards_are_read_together_and_none_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "_ROWS_PER_PIECE", 5)
     sizes = [2, 3, 1, 9, 1, 1]

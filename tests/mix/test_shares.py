@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.errors import DataError
-from tunewell.mix.shares import Bucket, Shares, WhenShort, row_counts, shares_from, token_quotas
+from tunewell.mix.shares import Bucket, Shares, row_counts, shares_from, token_quotas
+from tunewell.recipe import WhenShort
 
 DOMAIN, OPEN = Bucket("domain", None), Bucket("open", None)
 SINGLE, MULTI = Bucket("domain", "single"), Bucket("domain", "multi")

@@ -1,5 +1,6 @@
 """Rows that a teacher wrote are trained on; they are the test only where there is nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from tests.mix.mixing import mix, row
 from tunewell.records import Example, Origin
 
+DOCUMENT_TASKS = {"doc2qa", "doc2conv", "summary"}
+
 
 def written(number: int, task: str, family: str = "") -> Example:
-    origin = Origin("help/page.md", None, "Refunds", 0, 10) if task in {"doc2qa", "doc2conv", "summary"} else Origin(task)
+    origin = Origin("help/page.md", None, "Refunds", 0, 10) if task in DOCUMENT_TASKS else Origin(task)
     one = row(number + 1000)
     return Example(one.messages, "domain", origin, task=task, family=family or f"f{number:014d}", evidence={"teacher": "t"})
 
@@ -41,6 +44,14 @@ def test_questions_from_logs_in_the_users_words_can_test(tmp_path: Path) -> None
 def test_without_rows_of_the_users_own_a_teachers_are_the_test(tmp_path: Path) -> None:
     mixed = mix(tmp_path, [written(number, "doc2qa") for number in range(20)], ratio={"open": 0, "domain": 1}, holdout=0.2)
     assert sorted(item.task for item in mixed.test) == ["seen"] * 4 + ["unseen"] * 4
+
+
+@pytest.mark.parametrize("task", ["paraphrase", "summary", "similarity"])
+def test_the_users_rows_can_test_though_their_file_or_task_has_the_name_of_a_teachers(tmp_path: Path, task: str) -> None:
+    own = [replace(row(number), origin=Origin(task, number), task=task) for number in range(20)]
+    mixed = mix(tmp_path, [*own, *(written(number, "cot") for number in range(20))], ratio={"open": 0, "domain": 1}, holdout=0.2)
+    assert sorted(item.task for item in mixed.test) == ["seen"] * 4 + ["unseen"] * 4
+    assert {item.origin.path for item in mixed.test} == {task}
 
 
 def test_collected_pairs_can_test(tmp_path: Path) -> None:

@@ -270,6 +270,8 @@ def _write_training(folder: Path) -> None:
             {"what": "rows end to end, without padding", "why": "padding would be 41 % of the tokens"},
         ],
         "left_out": 2,
+        "shortened": 1,
+        "template": "auto (written as chatml-smollm2)",
     }
     preview = [
         {"id": f"row-{number}", "tokens": _preview_tokens(question, answer)}
@@ -283,7 +285,8 @@ def _write_training(folder: Path) -> None:
 
 def _preview_tokens(question: str, answer: str) -> list[list[Any]]:
     read = ["<|im_start|>", "user", "\n", *_pieces(question), "<|im_end|>", "\n", "<|im_start|>", "assistant", "\n"]
-    return [[piece, False] for piece in read] + [[piece, True] for piece in (*_pieces(answer), "<|im_end|>")]
+    tokens = [*((piece, False) for piece in read), *((piece, True) for piece in (*_pieces(answer), "<|im_end|>"))]
+    return [[piece, trained, piece.startswith("<|")] for piece, trained in tokens]
 
 
 def _pieces(text: str) -> list[str]:

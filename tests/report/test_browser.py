@@ -1,50 +1,28 @@
 """The page in a real browser, without a network."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browser import NEEDS_CHROMIUM, Scheme, chromium, watched_page
 from tests.report.conftest import Reported
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 CHARTS = {"forest", "learning", "brittleness", "constraints", "leakage", "gap", "loss", "funnel", "histogram", "cost"}
 CHARTS |= {"generated_doc2qa", "generated_paraphrase"}
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on the PATH: apt-get install chromium"),
-    pytest.mark.enable_socket,
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
-def open_report(browser: Browser, report: Reported, troubles: list[str], *, width: int, scheme: str) -> Page:
-    context = browser.new_context(
-        offline=True,
-        viewport={"width": width, "height": 900},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
-    page = context.new_page()
-    page.on("console", lambda message: troubles.append(f"{message.type}: {message.text}"))
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("request", lambda request: troubles.append(request.url) if not request.url.startswith("file:") else None)
+def open_report(browser: Browser, report: Reported, troubles: list[str], *, width: int, scheme: Scheme) -> Page:
+    page = watched_page(browser, troubles, "file:", width=width, height=900, scheme=scheme, offline=True)
     page.goto((report.folder / "report.html").as_uri())
     page.wait_for_function("document.documentElement.dataset.charts === 'drawn'", timeout=30_000)
     return page
@@ -52,7 +30,7 @@ def open_report(browser: Browser, report: Reported, troubles: list[str], *, widt
 
 @pytest.mark.parametrize(("language", "width", "scheme"), [("en", 1280, "light"), ("zh", 390, "dark")])
 def test_page_is_drawn_without_network_or_errors(
-    browser: Browser, reported: Reported, reported_zh: Reported, tmp_path: Path, language: str, width: int, scheme: str
+    browser: Browser, reported: Reported, reported_zh: Reported, tmp_path: Path, language: str, width: int, scheme: Scheme
 ) -> None:
     troubles: list[str] = []
     report = reported if language == "en" else reported_zh

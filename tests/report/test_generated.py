@@ -91,6 +91,22 @@ def test_markdown_in_both_languages(reported: Reported, reported_zh: Reported) -
     assert "文档问答" in reported_zh.page.section("generated").text
 
 
+@pytest.mark.parametrize(
+    ("reviewers", "told"),
+    [
+        (None, "No person has judged a random sample of the rows, so their error rate is not known."),
+        (1, "A person judged 80 of 4,000 rows drawn at random: error rate 6.2 % (95 % interval 2.1 % to 14.0 %)."),
+        (2, "2 persons judged 80 of 4,000 rows drawn at random: error rate 6.2 %, the mean of their verdicts (95 % interval 2.1 %"),
+    ],
+)
+def test_the_error_rate_that_a_review_has_found(tmp_path: Path, reviewers: int | None, told: str) -> None:
+    inputs = build_run(tmp_path)
+    rate = {"value": 0.062, "low": 0.021, "high": 0.14, "wrong": 5, "n": 80, "population": 4000, "reviewers": reviewers}
+    write_json(inputs["generate"] / "account.json", account_of(inputs) | {"review": rate if reviewers else None})
+    assert told in report_on(inputs, tmp_path / "out").page.section("generated").text
+    assert told in (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("tasks", [None, []])
 def test_a_run_without_a_teacher_has_no_such_section(tmp_path: Path, tasks: list[Any] | None) -> None:
     inputs = build_run(tmp_path)

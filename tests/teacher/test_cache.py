@@ -93,6 +93,20 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     assert "file is not a database" in caught.value.what
 
 
+def test_a_failure_to_read_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.sqlite"
+    _put(path, range(1))
+    cache = Cache(path)
+    with sqlite3.connect(path) as other:
+        other.execute("drop table completions")
+    other.close()
+    for read in (cache.get, cache.request, cache.bill):
+        with pytest.raises(MachineError, match="no such table: completions") as caught:
+            read("k0")
+        assert caught.value.where == str(path)
+    cache.close()
+
+
 def test_a_failure_to_write_is_told_and_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "teacher.sqlite"
     _put(path, range(3))

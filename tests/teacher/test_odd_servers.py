@@ -13,6 +13,7 @@ import pytest
 from tests.teacher.answers import Numbered
 from tests.teacher.client_program import request
 from tests.teacher.conftest import KEY_VARIABLE, Serve, settings
+from tests.teacher.server import KEY
 from tunewell.errors import TeacherError
 from tunewell.teacher import BudgetReached, OpenAITeacher, Reply, RequestFailed, client
 from tunewell.teacher.cache import Cache, Completion
@@ -88,6 +89,16 @@ def test_an_odd_body_is_read_and_kept(tmp_path: Path, body: Any) -> None:
 def test_an_odd_refusal_is_a_refusal(tmp_path: Path) -> None:
     outcome = _ask(tmp_path, _Replies(_body(None, refusal="cut \ud83d")))
     assert (outcome.reason, outcome.detail) == ("refused", "cut ?")
+
+
+def test_a_key_that_a_server_echoes_is_kept_nowhere(tmp_path: Path) -> None:
+    said = f'{{"number": 7, "word": "your key is {KEY}"}}'
+    reply = _ask(tmp_path, _Replies(_body(said, usage=None)))
+    assert reply.value.word == "your key is ***"
+    refused = _ask(tmp_path, _Replies(_body(None, refusal=f"I do not like {KEY}.")), model="other")
+    assert (refused.reason, refused.detail) == ("refused", "I do not like ***.")
+    for path in tmp_path.glob("cache.sqlite*"):
+        assert KEY.encode() not in path.read_bytes()
 
 
 @pytest.mark.parametrize("failure", ["error", "budget"])

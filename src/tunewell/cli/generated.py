@@ -1,8 +1,8 @@
 """What a person sees of generated data on the terminal: the account of a teacher's work, and the life of one row."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tunewell.cli.show import emit_json, print_rows
+from tunewell.text import visible
 
 if TYPE_CHECKING:
     from tunewell.records import Message
-    from tunewell.report import Life
+    from tunewell.report import Exchange, Life
     from tunewell.store import Judgement
 
 _MARGIN = 12
 _OUTCOMES = {"found": False, "free of": True}
-# A terminal obeys control characters, and texts of rows are data.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def print_account(account: Mapping[str, Any], folder: Path) -> None:
@@ -39,7 +38,7 @@ def print_account(account: Mapping[str, Any], folder: Path) -> None:
         for what in ("rejected", "failed", "skipped"):
             for task in tasks:
                 if task[what]:
-                    out.print(f"{task['task']}, {what}: {_reasons(task[what])}")
+                    out.print(Text(_safe(f"{task['task']}, {what}: {_reasons(task[what])}")))
         spent = f"spent {_money(account['cost'], account['currency'])}"
         out.print(f"{spent}, {_count(_tokens(tasks))} tokens, {_count(sum(task['requests'] for task in tasks))} requests")
     if replay["rows"] or replay["left_out"]:
@@ -47,7 +46,7 @@ def print_account(account: Mapping[str, Any], folder: Path) -> None:
     if account["budget_reached"]:
         out.print("the budget was reached before all rows were made; raise `teacher.budget` and run again to go on")
     if failed := sum(sum(task["failed"].values()) for task in tasks):
-        out.print(Text(f"{_count(failed)} failed, listed in {folder / 'failed.jsonl'}"))
+        out.print(Text(_safe(f"{_count(failed)} failed, listed in {folder / 'failed.jsonl'}")))
         out.print("`tunewell run RECIPE --until generate --from generate` asks again where no answer came, and pays nothing twice")
 
 
@@ -86,19 +85,28 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def explain(identity: str, run: Path, *, as_json: bool) -> None:
-    """Print the life of a row: its texts, source, requests, checks, judgements, and what each stage did with it."""
-    from tunewell.report import life
+def explain(identity: str, run: Path, *, with_prompts: bool, as_json: bool) -> None:
+    """Print the life of a row: its texts, source, requests, checks, judgements, and what each stage did with it.
+
+    Args:
+        identity: the row's id, or how it begins.
+        run: the folder of its run.
+        with_prompts: also what the teacher was asked for it, and answered, word for word.
+        as_json: print one JSON object instead.
+    """
+    from tunewell.report import exchanges, life
 
     told = life(run, identity)
+    said = exchanges(told.row.evidence) if with_prompts else None
     if as_json:
-        emit_json({"id": told.row.id, **asdict(told)})
+        prompts = {} if said is None else {"prompts": list(map(asdict, said))}
+        emit_json({"id": told.row.id, **asdict(told), **prompts})
         return
     out = Console(highlight=False)
     row = told.row
     about = " · ".join(filter(None, (row.task, row.evidence.get("kind"), row.language, row.pool, f"family {row.family}")))
     out.print(Text.assemble((row.id, "bold"), f"  {_safe(about)}"))
-    for title, lines in _sections(told):
+    for title, lines in chain(_sections(told), () if said is None else _exchanges(said)):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(width=_MARGIN, style="dim")
         table.add_column(overflow="fold")
@@ -117,6 +125,18 @@ def _sections(told: "Life") -> Iterator[tuple[str, list[Text]]]:
     yield "checks", _checks(told.row.evidence)
     yield "review", [_judgement(one) for one in told.judgements]
     yield "what became", _way(told)
+
+
+def _exchanges(said: "Sequence[Exchange]") -> Iterator[tuple[str, list[Text]]]:
+    if not said:
+        yield "asked", [Text("no teacher was asked for this row")]
+    for exchange in said:
+        step = Text(_safe(f"{exchange.step}  key {exchange.key}"), style="dim")
+        if exchange.reply is None:
+            yield "asked", [step, Text("the cache of the teacher's answers on this machine does not have it", style="yellow")]
+        else:
+            yield "asked", [step, *_conversation(exchange.prompt)]
+            yield "answered", [Text(_safe(exchange.reply))]
 
 
 def _conversation(messages: "Sequence[Message]") -> list[Text]:
@@ -211,4 +231,4 @@ def _way(told: "Life") -> list[Text]:
 
 
 def _safe(value: object) -> str:
-    return _CONTROL.sub("\ufffd", str(value))
+    return visible(str(value))

@@ -2,15 +2,15 @@
 
 from array import array
 from collections.abc import Iterator, Mapping
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tunewell.collect.findings import Finding, Level
 from tunewell.collect.skeletons import commonest_skeleton
 from tunewell.collect.survey import PoolFacts
+from tunewell.recipe import DataUnit, WhenShort
 from tunewell.records import Pool
 
 _Name = TypeVar("_Name", bound=str)
-WhenShort = Literal["shrink", "repeat", "fail"]
 
 _STYLE_BELOW = 1_000
 _FULL_FROM = 1_000_000
@@ -91,7 +91,7 @@ def _too_small(there: Mapping[_Name, int], shares: Mapping[_Name, float]) -> _Sh
 
 
 def about_pools(
-    pools: Mapping[Pool, PoolFacts], shares: Mapping[Pool, float], when_short: WhenShort, *, by: Literal["rows", "tokens"]
+    pools: Mapping[Pool, PoolFacts], shares: Mapping[Pool, float], when_short: WhenShort, *, by: DataUnit
 ) -> Iterator[Finding]:
     """Whether the pools suffice for the ratio, and what the mix does where they do not.
 

@@ -1,7 +1,7 @@
 """What is in one file, for `tunewell data inspect`."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,3 +77,16 @@ def inspect_file(path: Path) -> Inspection:
         examples=tuple(examples),
         problems=tuple(problems),
     )
+
+
+def conversations(path: Path) -> Iterator[Example | Dropped]:
+    """The conversations of one file, in order, and what could not be read as one. Raises `DataError` where there is no such file.
+
+    One that ends with a question is `Dropped` with all its messages, since collect wants an answer to learn.
+    """
+    if not path.is_file():
+        raise DataError("there is no such file", where=str(path))
+    source = Source(visible_path(path), "domain", named=True)
+    for reading in readings(source, layout_of(source)):
+        if not isinstance(reading.record, Document):
+            yield reading.record

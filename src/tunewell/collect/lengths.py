@@ -10,14 +10,14 @@ from tunewell.errors import ModelError
 from tunewell.model.tokens import token_counter
 from tunewell.records import Message
 
-Counter = Callable[[Sequence[Sequence[Message]]], list[int]]
+CountTokens = Callable[[Sequence[Sequence[Message]]], list[int]]
 """From conversations to their numbers of tokens."""
 
 _Render = Callable[[Sequence[Message]], str]
 
 
 @cache
-def conversation_counter(folder: Path) -> Counter:
+def conversation_counter(folder: Path) -> CountTokens:
     """A function that counts the tokens of conversations as training will, without torch.
 
     A conversation that the chat template refuses, or whose model has none, counts as its texts one beneath the other.

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from tunewell.mix.choice import Choice
 from tunewell.mix.columns import Mask, Numbers
-from tunewell.mix.shares import POOLS, TURNS, Shares
-from tunewell.records import Pool
+from tunewell.mix.shares import TURNS, Shares
+from tunewell.records import POOLS, Pool
 
 
 class Tokens(NamedTuple):

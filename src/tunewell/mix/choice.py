@@ -9,9 +9,10 @@ import numpy as np
 from tunewell.mix.caps import beyond_caps
 from tunewell.mix.columns import Mask, Numbers, Rows
 from tunewell.mix.draw import Copies, draw, in_order, shuffled
-from tunewell.mix.shares import POOLS, TURNS, Bucket, Shares, WhenShort, row_counts, token_quotas, too_small
+from tunewell.mix.shares import TURNS, Bucket, Shares, row_counts, token_quotas, too_small
 from tunewell.mix.split import Split, can_test
-from tunewell.records import Pool
+from tunewell.recipe import WhenShort
+from tunewell.records import POOLS, Pool
 
 
 class Choice(NamedTuple):

@@ -1,5 +1,6 @@
 """What must be known of every row to draw it, as columns of numbers: some thirty bytes a row, whatever its texts weigh."""
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from tunewell.engine import Engine
-from tunewell.mix.shares import POOLS, TURNS
+from tunewell.mix.shares import TURNS
 from tunewell.mix.tokens import count_tokens
-from tunewell.records import DOCUMENT_TASKS
-from tunewell.store import short_digest
+from tunewell.records import OWN_WORDS_TASKS, POOLS
+from tunewell.store import ROWS_PER_GROUP, short_digest
 
 Names: TypeAlias = NDArray[np.uint64]
 Numbers: TypeAlias = NDArray[np.int64]
@@ -39,7 +40,7 @@ class Rows(NamedTuple):
     """The rows of the input in their order, one entry a row in each column.
 
     `ids` and `families` are hashes; `pools`, `turns` and `sources` are places in `POOLS`, `TURNS` and `source_names`; `is_own`
-    are those that no teacher has written, save from the user's own words. `tokens` is filled where tokens were counted.
+    are those that no teacher has made, or one that kept to the user's own words. `tokens` is filled where tokens were counted.
     """
 
     ids: Names
@@ -107,13 +108,14 @@ class _ReadColumns:
     def _of_shard(self, path: Path) -> Rows:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=list(_READ)).combine_chunks()
+            named = _names_teacher(file)
         sources = pc.struct_field(_only_chunk(table, "origin"), "path").dictionary_encode()
         return Rows(
             ids=numbers(table.column("id").to_pylist()),
             families=numbers(table.column("family").to_pylist()),
             pools=pc.index_in(_only_chunk(table, "pool"), pa.array(POOLS)).to_numpy(zero_copy_only=False).astype(np.int8),
             turns=_turns(_only_chunk(table, "messages")),
-            is_own=_is_own(_only_chunk(table, "task"), sources),
+            is_own=~named | np.isin(table.column("task").to_pylist(), OWN_WORDS_TASKS),
             sources=sources.indices.to_numpy(zero_copy_only=False).astype(np.int32),
             tokens=None if self.tokenizer is None else count_tokens(path, self.tokenizer),
             source_names=tuple(sources.dictionary.to_pylist()),
@@ -134,12 +136,17 @@ def _turns(messages: Any) -> NDArray[np.int8]:
     return np.where(several, TURNS.index("multi"), TURNS.index("single")).astype(np.int8)
 
 
-def _is_own(tasks: Any, sources: Any) -> Mask:
-    """Rows of documents are known by their task; those made from other rows have its name for a source, too."""
-    from_rows = pc.and_(pc.equal(tasks, sources.cast(pa.string())), pc.not_equal(tasks, "real_qa"))
-    written = pc.or_(pc.is_in(tasks, pa.array(DOCUMENT_TASKS)), from_rows)
-    own: Mask = pc.invert(written).to_numpy(zero_copy_only=False)
-    return own
+def _names_teacher(file: pq.ParquetFile) -> Mask:
+    """Which rows name a teacher in their evidence, which can be long: it is read piece by piece."""
+    named = np.zeros(file.metadata.num_rows, np.bool_)
+    start = 0
+    for batch in file.iter_batches(ROWS_PER_GROUP, columns=["evidence"]):
+        evidence = batch.column("evidence")
+        # The word may also stand in a text or deeper down; only where it stands at all is a row worth parsing.
+        likely = np.flatnonzero(pc.match_substring(evidence, '"teacher').to_numpy(zero_copy_only=False))
+        named[start + likely] = ["teacher" in json.loads(text) for text in evidence.take(pa.array(likely)).to_pylist()]
+        start += batch.num_rows
+    return named
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:

@@ -7,13 +7,10 @@ from math import floor
 from typing import Literal, NamedTuple, TypeVar
 
 from tunewell.errors import DataError
-from tunewell.records import Pool
+from tunewell.recipe import DataUnit, WhenShort
+from tunewell.records import POOLS, Pool
 
-WhenShort = Literal["shrink", "repeat", "fail"]
 Turn = Literal["single", "multi"]
-DataUnit = Literal["rows", "tokens"]
-
-POOLS: tuple[Pool, ...] = ("domain", "open")
 TURNS: tuple[Turn, ...] = ("single", "multi")
 
 _Name = TypeVar("_Name", bound=str)
@@ -31,10 +28,6 @@ class Shares(NamedTuple):
 
     pools: Mapping[Pool, Fraction]
     turns: Mapping[Turn, Fraction] | None
-
-    def bucket(self, pool: Pool, turns: Turn) -> Bucket:
-        """The bucket that a row belongs to."""
-        return Bucket(pool, turns if self.turns else None)
 
     def of(self, bucket: Bucket) -> Fraction:
         """The share of a bucket in the whole."""

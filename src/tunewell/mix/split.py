@@ -10,8 +10,7 @@ import numpy as np
 
 from tunewell.mix.columns import Mask, Names, Rows, among, numbers
 from tunewell.mix.draw import places
-from tunewell.mix.shares import POOLS
-from tunewell.records import Example
+from tunewell.records import POOLS, Example
 
 MOST_FAMILIES = 2_000
 """Most families that are held out: evaluation asks some hundreds, so that more would only be lost to training."""

@@ -89,6 +89,8 @@ def training_facts(facts: Facts, words: Words) -> list[Fact]:
         Fact(words("final_loss"), number(training["loss"])),
         Fact(words("speed"), words("tokens_per_second", n=number(training["tokens_per_second"], 0))),
         Fact(words("precision"), str(training["dtype"])),
+        Fact(words("prompt_format"), training["template"]),
+        Fact(words("rows_short"), words("rows_short_counts", shortened=training["shortened"], left_out=training["left_out"])),
         Fact(words("peak_memory"), size(training["peak_rss_bytes"])),
     ]
 

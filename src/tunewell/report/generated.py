@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from tunewell.bundled import read_yaml
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step
-from tunewell.report.words import Words, number
+from tunewell.report.words import Words, number, share
 
 
 class TaskRow(NamedTuple):
@@ -113,7 +113,7 @@ def caption(task: Mapping[str, Any], words: Words) -> str:
 
 
 def notes(facts: Facts, words: Words) -> list[str]:
-    """Who wrote the rows, what was spent, and whether the budget ended it."""
+    """Who wrote the rows, what was spent, whether the budget ended it, and how many rows are wrong."""
     teacher, total = facts.account["teacher"], total_row(facts, words)
     spent = {"n": total.requests, "cached": total.cached, "tokens": total.tokens}
     paid = words("money_unknown") if facts.account["cost"] is None else total.cost
@@ -121,7 +121,16 @@ def notes(facts: Facts, words: Words) -> list[str]:
         *([words("generated_teacher", model=teacher["model"], server=teacher["server"])] if teacher else []),
         words("generated_spent", **{name: number(count, 0) for name, count in spent.items()}, money=paid),
         *([words("generated_budget")] if facts.account["budget_reached"] else []),
+        _reviewed(facts.account.get("review"), words),
     ]
+
+
+def _reviewed(review: Mapping[str, Any] | None, words: Words) -> str:
+    if review is None:
+        return words("generated_not_reviewed")
+    counts = {name: number(review[name], 0) for name in ("n", "population", "reviewers")}
+    shares = {name: share(review[name]) for name in ("value", "low", "high")}
+    return words("generated_reviewed_mean" if review["reviewers"] > 1 else "generated_reviewed", **counts, **shares)
 
 
 def task_name(words: Words, code: str) -> str:

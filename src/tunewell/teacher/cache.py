@@ -69,10 +69,7 @@ class Cache:
 
     def get(self, key: str) -> Completion | None:
         """The answer to a request that was asked before."""
-        try:
-            row = self._reader.execute(_SELECT, (key,)).fetchone()
-        except sqlite3.Error as error:
-            raise self._unusable(error) from None
+        row = self._row(_SELECT, key)
         return None if row is None else Completion(*row)
 
     async def put(self, key: str, completion: Completion, *, request: Mapping[str, Any], purse: str) -> None:
@@ -89,16 +86,13 @@ class Cache:
 
     def bill(self, purse: str) -> Bill:
         """What was paid for in the name of this purse, in earlier processes too."""
-        row = self._reader.execute(
-            "select count(*), coalesce(sum(prompt_tokens + completion_tokens), 0), coalesce(sum(cost), 0) "
-            "from completions where purse = ?",
-            (purse,),
-        ).fetchone()
+        row = self._row(_BILL, purse)
+        assert row is not None, "sums have a row, whatever they are of"
         return Bill(*row)
 
     def request(self, key: str) -> Mapping[str, Any] | None:
-        """The request behind a key, as it was first sent."""
-        row = self._reader.execute("select request from completions where key = ?", (key,)).fetchone()
+        """The body of the request behind a key, as it was first sent."""
+        row = self._row("select request from completions where key = ?", key)
         return None if row is None else json.loads(zlib.decompress(row[0]).decode("utf-8", "surrogatepass"))
 
     async def settled(self) -> None:
@@ -126,6 +120,13 @@ class Cache:
             else:
                 written.set_result(None)
 
+    def _row(self, query: str, value: str) -> tuple[Any, ...] | None:
+        try:
+            row: tuple[Any, ...] | None = self._reader.execute(query, (value,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._unusable(error) from None
+        return row
+
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
         with self._writer:
             self._writer.executemany(_INSERT, rows)
@@ -143,5 +144,8 @@ create table if not exists completions (
     completion_tokens integer not null, cost real, purse text not null, created real not null, request blob not null
 ) without rowid
 """
+_BILL = (
+    "select count(*), coalesce(sum(prompt_tokens + completion_tokens), 0), coalesce(sum(cost), 0) from completions where purse = ?"
+)
 _SELECT = f"select {', '.join(_ANSWER)} from completions where key = ?"  # noqa: S608  names of our own
 _INSERT = f"insert or ignore into completions ({', '.join(_COLUMNS)}) values ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608

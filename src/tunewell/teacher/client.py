@@ -28,7 +28,7 @@ from tunewell.teacher.cache import Cache, Completion
 from tunewell.teacher.limits import Charge, Pace, Purse
 from tunewell.teacher.prices import price_of
 from tunewell.teacher.protocol import BudgetReached, Reply, Request, RequestFailed
-from tunewell.teacher.secrets import is_on_this_machine, read_key
+from tunewell.teacher.secrets import hider, is_on_this_machine, read_key
 from tunewell.teacher.transport import Live, Refused, TooMany, Transport, Unavailable
 from tunewell.text import well_formed
 
@@ -73,6 +73,7 @@ class OpenAITeacher:
         self.spent = Spent()
         self._settings = settings
         self._secret = read_key(settings.key, self.server)
+        self._hide = hider(self._secret)
         self._cache = Cache(cache or default_cache())
         self._purse_name = purse
         self._purse = Purse(self._cache.bill(purse), tokens=settings.budget.tokens, money=settings.budget.money)
@@ -254,18 +255,18 @@ class OpenAITeacher:
         return body
 
     def _completion(self, answer: Mapping[str, Any], body: Mapping[str, Any]) -> Completion:
-        """The completion in a server's answer. Raises `Unavailable` where there is none."""
+        """The completion in a server's answer; a key that it echoes is hidden. Raises `Unavailable` where there is none."""
         try:
             choice = answer["choices"][0]
             message = choice["message"]
-            text = _plain(message.get("content"))
+            text = self._hide(_plain(message.get("content")))
         except (KeyError, IndexError, TypeError, AttributeError):
             raise Unavailable("server_error", "the answer has no `choices[0].message`") from None
         asked = json.dumps(body["messages"], ensure_ascii=False)
         prompt_tokens = _tokens(answer.get("usage"), "prompt_tokens", asked)
         completion_tokens = _tokens(answer.get("usage"), "completion_tokens", text)
         cost = self._cost(prompt_tokens, completion_tokens)
-        finish, refusal = (_text(part.get(name)) for part, name in ((choice, "finish_reason"), (message, "refusal")))
+        finish, refusal = _text(choice.get("finish_reason")), self._hide(_text(message.get("refusal")))
         return Completion(text, finish, refusal, prompt_tokens, completion_tokens, cost)
 
     def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:

@@ -30,7 +30,7 @@ class Reply:
 
     `value` is the parsed answer where a shape was asked for. `cost` is in the currency of the price table, None where the
     model has no price. A `cached` reply cost its money in an earlier run. An answer that took a second asking has the tokens
-    and the cost of both.
+    and the cost of both, and the `key` under which the cache knows the second.
     """
 
     text: str
