@@ -25,6 +25,7 @@ PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18", "da
 
 _NOVELTY_ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 _STAGE_ROWS = (1_000_000, 5_000_000)
+_TEMPLATE_ROWS = 1_000_000
 
 
 class Row(NamedTuple):
@@ -140,11 +141,34 @@ def teacher() -> list[Row]:
     ]
 
 
+def templates() -> list[Row]:
+    """Conversations to ids and labels per second, against a bare encoding of the same texts."""
+    run = _run(sys.executable, "bench/templates.py", str(_TEMPLATE_ROWS))
+    note = (
+        f"{run['rows']:,} conversations of a question and an answer, {run['tokens'] / run['rows']:.0f} tokens each, SmolLM2's "
+        f"tokenizer on all cores; the bare side encodes texts that are rendered already and gives no labels; same ids; memory grew "
+        f"by {run['growth_bytes'] / 2**20:,.0f} MiB after the first 20,000 rows, {run['peak_bytes'] / 2**20:,.0f} MiB at most"
+    )
+    sides = {"a family": "family_per_second", "`template: auto`": "auto_per_second"}
+    return [
+        Row(
+            f"Rows to ids and labels, {side}, against bare tokenizers",
+            round(run[key]),
+            round(run["bare_per_second"]),
+            round(run[key] / run["bare_per_second"], 2),
+            "rows/s",
+            note,
+        )
+        for side, key in sides.items()
+    ]
+
+
 BENCHMARKS: Mapping[str, Callable[[], Row | list[Row]]] = {
     "novelty": novelty,
     "cleaning": cleaning,
     "data_stages": data_stages,
     "teacher": teacher,
+    "templates": templates,
     "training": training,
 }
 
@@ -175,8 +199,8 @@ def main() -> None:
     lines.append(
         "Commands: `make bench` runs all and writes this page; `python -m bench NAME…` runs some of "
         f"{', '.join(f'`{name}`' for name in BENCHMARKS)} and keeps the other rows. What each side does stands in "
-        "`bench/novelty.py`, `cleaning.py`, `scale.py`, `teacher.py` and `training.py`, which can be called alone, for example "
-        "`python bench/scale.py write rows.jsonl 1000000; python bench/scale.py run rows.jsonl`."
+        "`bench/novelty.py`, `cleaning.py`, `scale.py`, `teacher.py`, `templates.py` and `training.py`, which can be called "
+        "alone, for example `python bench/scale.py write rows.jsonl 1000000; python bench/scale.py run rows.jsonl`."
     )
     page = "\n\n".join(lines) + "\n"
     figures.write_text(json.dumps([row._asdict() for row in rows], indent=2) + "\n", encoding="utf-8")

@@ -37,6 +37,7 @@ from tunewell.store import (
     friendly_disk_errors,
     write_json,
 )
+from tunewell.template.family import AUTO, is_file_name, load_family
 
 _KEY_FILE = ".key"
 # Entries of a journal carry in their file's name all that they depend on, so they outlive a change of settings.
@@ -61,6 +62,11 @@ class Stage(NamedTuple):
     scales: bool = False
 
 
+def _family_file(recipe: Recipe) -> list[Path]:
+    """The user's own prompt family, where the recipe names a file."""
+    return [Path(recipe.template)] if is_file_name(recipe.template) else []
+
+
 STAGES = (
     Stage(
         "collect",
@@ -70,19 +76,24 @@ STAGES = (
     ),
     Stage(
         "generate",
-        ("generate", "teacher", "clean", "seed"),
+        ("generate", "teacher", "clean", "template", "seed"),
         ("collect", "model"),
-        files=lambda recipe: map(Path, (*recipe.generate.replay_prompts, *recipe.generate.seeds)),
+        files=lambda recipe: (*map(Path, (*recipe.generate.replay_prompts, *recipe.generate.seeds)), *_family_file(recipe)),
     ),
     Stage("clean", ("clean",), ("collect", "generate", "review"), scales=True),
     Stage("mix", ("data", "seed"), ("collect", "clean", "model"), scales=True),
-    Stage("train", ("train", "template", "seed"), ("mix", "model")),
-    Stage("evaluate", ("evaluate", "gate", "template", "seed"), ("mix", "train", "model")),
+    Stage("train", ("train", "template", "seed"), ("mix", "model"), files=_family_file),
+    Stage(
+        "evaluate",
+        ("evaluate", "gate", "template", "seed"),
+        ("mix", "train", "model"),
+        files=_family_file,
+    ),
     Stage("gate", ("gate", "seed"), ("evaluate",), publishes=("metrics.json",)),
     Stage(
         "report",
         ("report",),
-        ("run", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
+        ("run", "review", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
         publishes=("report.html", "report.md"),
     ),
 )
@@ -118,9 +129,12 @@ def run_recipe(
 
     What the stages leave does not depend on the engine, so a run may go on under another one.
 
-    Raises `MachineError` where the run's folder cannot be written or another process works in it.
+    Raises `MachineError` where the run's folder cannot be written or another process works in it, and `TemplateError` before
+    anything is done where there is no such prompt family.
     """
-    with friendly_disk_errors(run_dir), _only_one_process(run_dir):
+    if recipe.template != AUTO:
+        load_family(recipe.template)
+    with friendly_disk_errors(run_dir), only_one_process(run_dir):
         _describe_run(recipe, run_dir, caller.command)
         if start is not None:
             for name in NAMES[NAMES.index(start) :]:
@@ -241,16 +255,20 @@ def _is_described(path: Path, description: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _only_one_process(run_dir: Path) -> Iterator[None]:
+def only_one_process(folder: Path) -> Iterator[None]:
+    """Hold a folder of a run, which is made where it is not there.
+
+    Raises `MachineError` where it cannot be made, or another process holds it.
+    """
     try:
-        run_dir.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         what = f"the run's folder cannot be made: {error.strerror}"
-        raise MachineError(what, where=str(run_dir), hint="choose another with `--run DIR`") from error
+        raise MachineError(what, where=str(folder), hint="choose another with `--run DIR`") from error
     with ExitStack() as stack:
         try:
-            stack.enter_context(exclusive(run_dir / ".lock", wait=False))
+            stack.enter_context(exclusive(folder / ".lock", wait=False))
         except BlockingIOError as error:
             hint = "wait for it, or choose another folder with `--run DIR`"
-            raise MachineError("another tunewell process works in this run", where=str(run_dir), hint=hint) from error
+            raise MachineError("another tunewell process works in this run", where=str(folder), hint=hint) from error
         yield

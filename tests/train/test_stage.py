@@ -57,7 +57,7 @@ def test_the_loss_falls_and_everything_is_written(tiny_model: Path, mix: Path, t
     assert set(lineage) == {"base", "data", "template", "seed", "method"}
     preview = json.loads((tmp_path / "preview.json").read_text())
     assert len(preview) == 3
-    assert any(trained for _, trained in preview[0]["tokens"])
+    assert any(trained for _, trained, _ in preview[0]["tokens"])
 
 
 def test_the_adapter_loads_and_changes_the_model(tiny_model: Path, mix: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 from tunewell.errors import TunewellError
+from tunewell.text import visible
 
 
 def main() -> None:
@@ -12,5 +13,5 @@ def main() -> None:
     try:
         app()
     except TunewellError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {visible(str(error))}\n")
         sys.exit(error.exit_code)

@@ -3,6 +3,8 @@
 import json
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewell.cli.data import EngineOption, data
+from tunewell.cli.model import model
 from tunewell.cli.review import review
+from tunewell.cli.sweep import sweep
+from tunewell.cli.template import template
+from tunewell.text import visible
 
 if TYPE_CHECKING:
     from tunewell.engine import EngineName
-    from tunewell.pipeline import Outcome
+    from tunewell.pipeline import Caller, Outcome
 
 app = typer.Typer(
     help="Fine-tune a model for your field, and prove what it learned and what it kept.",
@@ -23,6 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(data, name="data")
+app.add_typer(model, name="model")
+app.add_typer(sweep, name="sweep")
+app.add_typer(template, name="template")
 app.command()(review)
 
 
@@ -180,16 +189,26 @@ def run_stages(
     path: Path, folder: Path, overrides: list[str], *, until: str, start: str | None = None, engine: "EngineName" = "local"
 ) -> list["Outcome"]:
     """Bring a run up to date while saying on stderr what happens."""
-    _quiet()
-    from tunewell.cli.show import stage_caller, talk
-    from tunewell.pipeline import run_recipe
     from tunewell.recipe import load_recipe
 
     recipe = load_recipe(path, overrides)
-    talk.print(f"[bold]{folder}[/]  [dim]{path}[/]", soft_wrap=True)
-    command = shlex.join(["tunewell", *sys.argv[1:]])
+    with at_work(path, folder) as caller:
+        from tunewell.pipeline import run_recipe
+
+        return run_recipe(recipe, folder, until=until, start=start, engine=engine, caller=caller)
+
+
+@contextmanager
+def at_work(path: Path, folder: Path) -> Iterator["Caller"]:
+    """Say on stderr what a recipe is done in, and what its stages come to; an interruption ends in a sentence and exit code 130."""
+    _quiet()
+    from rich.text import Text
+
+    from tunewell.cli.show import stage_caller, talk
+
+    talk.print(Text.assemble((visible(str(folder)), "bold"), "  ", (visible(str(path)), "dim")), soft_wrap=True)
     try:
-        return run_recipe(recipe, folder, until=until, start=start, engine=engine, caller=stage_caller(command))
+        yield stage_caller(shlex.join(["tunewell", *sys.argv[1:]]))
     except KeyboardInterrupt:
         talk.print("\nstopped; the same command goes on from here")
         raise typer.Exit(130) from None

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from tunewell.text import visible
+
 data = typer.Typer(help="Look into data, check it, and run the data stages alone.", no_args_is_help=True, rich_markup_mode=None)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line of stdout.")]
@@ -83,9 +85,9 @@ def collect(
         return
     _print_counts(result)
     for path in summary.details["skipped"]:
-        typer.echo(f"passed over, neither rows nor a document: {path}", err=True)
+        typer.echo(f"passed over, neither rows nor a document: {visible(path)}", err=True)
     for data_set in summary.details["left_out"]:
-        typer.echo(f"left out: {data_set}", err=True)
+        typer.echo(f"left out: {visible(data_set)}", err=True)
 
 
 @data.command()
@@ -115,12 +117,13 @@ def generate(
 def explain(
     identity: Annotated[str, typer.Argument(help="The id of a row, or its first six digits or more.", metavar="ID")],
     run_dir: Annotated[Path, typer.Argument(help="The run it belongs to.", metavar="RUN")],
+    prompt: Annotated[bool, typer.Option("--prompt", help="Show what the teacher was asked and answered, word for word.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Tell the life of a row: its source, the requests that made it, its checks, what people and clean decided, its use."""
     from tunewell.cli.generated import explain as tell
 
-    tell(identity, run_dir, as_json=as_json)
+    tell(identity, run_dir, with_prompts=prompt, as_json=as_json)
 
 
 @data.command()
@@ -226,22 +229,23 @@ def _print_counts(counts: dict[str, Any]) -> None:
 
 def _print_findings(findings: list[Any]) -> None:
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     out = Console(highlight=False, soft_wrap=True)
     for finding in findings:
-        out.print(f"{escape(finding.where)}  [{_LEVEL_STYLE[finding.level]}]{finding.code}[/]  {escape(finding.what)}")
-        out.print(f"    → {escape(finding.remedy)}")
+        where, what, remedy = map(visible, (finding.where, finding.what, finding.remedy))
+        out.print(Text.assemble(where, "  ", (finding.code, _LEVEL_STYLE[finding.level]), "  ", what))
+        out.print(Text(f"    → {remedy}"))
     counts = {level: sum(finding.level == level for finding in findings) for level in _LEVEL_STYLE}
     out.print(", ".join(f"{count} {level}{'s' if count != 1 and level != 'info' else ''}" for level, count in counts.items()))
 
 
 def _print_inspection(inspection: Any) -> None:
     from rich.console import Console
-    from rich.markup import escape
+    from rich.text import Text
 
     out = Console(highlight=False, soft_wrap=True)
-    out.print(f"[bold]{escape(inspection.path)}[/]")
+    out.print(Text(visible(inspection.path), style="bold"))
     facts = {
         "container": inspection.container,
         "encoding": inspection.encoding,
@@ -254,10 +258,10 @@ def _print_inspection(inspection: Any) -> None:
     }
     for name, value in facts.items():
         if value not in {"", "0"}:
-            out.print(f"  {name:<12} {escape(value)}")
+            out.print(Text(visible(f"  {name:<12} {value}")))
     for example in inspection.examples:
         out.print()
         for message in example.messages:
-            out.print(f"  [bold cyan]{message.role}[/] {escape(message.content)}")
+            out.print(Text.assemble("  ", (message.role, "bold cyan"), f" {visible(message.content)}"))
     for problem in inspection.problems:
-        out.print(f"  [red]{escape(problem)}[/]")
+        out.print(Text(f"  {visible(problem)}", style="red"))

@@ -2,9 +2,14 @@
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+from tunewell.text import visible
+
+if TYPE_CHECKING:
+    from tunewell.review import Places, Sample
 
 RunFolder = Annotated[Path, typer.Argument(help="A run whose stage `generate` is done.", metavar="RUN")]
 Reviewer = Annotated[str, typer.Option(help="Whose judgements these are; each reviewer has a file of their own.", envvar="USER")]
@@ -51,18 +56,26 @@ def review(  # noqa: PLR0913  the options of the command
         except KeyboardInterrupt:
             talk.print()
     state = state_of_review(places, drawn)
-    _tell_card(places.generate, state["error_rate"])
+    _tell_card(places, drawn)
     if as_json:
         emit_json(state)
         return
     for line in summary_of_review(places, drawn, language=language):
-        typer.echo(line)
+        typer.echo(visible(line))
 
 
-def _tell_card(generated: Path, rate: dict[str, Any] | None) -> None:
-    """Put the error rate of a sample into the data card beside the rows."""
-    from tunewell.generate import write_card
-    from tunewell.stats import exact_share
+def _tell_card(places: "Places", drawn: "Sample | None") -> None:
+    """Put into the data card beside the rows the error rate of this sample or of an earlier one, whichever says more."""
+    from tunewell.cli.show import talk
+    from tunewell.errors import MachineError
+    from tunewell.generate import note_review, noted_review
+    from tunewell.review import Sample, best_known
+    from tunewell.store import friendly_disk_errors
 
-    if rate and rate["n"]:
-        write_card(generated, exact_share(rate["wrong"], rate["n"]))
+    earlier = noted_review(places.generate)
+    samples = [*([drawn] if drawn else []), *([Sample(earlier["size"], earlier["seed"])] if earlier else [])]
+    try:
+        with friendly_disk_errors(places.generate):
+            note_review(places.generate, best_known(places, samples) if samples else None)
+    except MachineError as error:
+        talk.print(f"warning: the data card stays as it was: {visible(str(error))}", soft_wrap=True, markup=False)

@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tunewell.pipeline import Caller, Outcome
+from tunewell.text import visible
 
 talk = Console(stderr=True, highlight=False)
 _VERDICT_STYLE = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -62,7 +64,7 @@ def closing_table(metrics: Mapping[str, Any], report: Path, *, language: str) ->
     out.print()
     reason = metrics["reason_zh"] if language == "zh" else metrics["reason"]
     out.print(f"[{_VERDICT_STYLE[metrics['verdict']]}]{metrics['verdict']}[/]  {reason}", soft_wrap=True)
-    out.print(f"report: {report}", soft_wrap=True)
+    out.print(Text(visible(f"report: {report}")), soft_wrap=True)
 
 
 def number(value: float | None, *, sign: bool = False) -> str:
@@ -78,10 +80,10 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A plain table on stdout."""
+    """A plain table on stdout; whatever its texts hold, the terminal shows them and obeys none."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in headings:
         table.add_column(heading)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(highlight=False).print(table)

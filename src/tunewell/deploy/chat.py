@@ -11,7 +11,7 @@ from tunewell.model.generate import greedy_answers
 from tunewell.model.load import load_base, load_tokenizer, load_tuned, number_format
 from tunewell.model.locate import locate
 from tunewell.records import Message
-from tunewell.template import ChatFormat
+from tunewell.template import PromptFormat, open_contract
 
 _FORGET = "/new"
 
@@ -19,7 +19,7 @@ _FORGET = "/new"
 class _Speaker:
     """A model with its own history: the two models go on from what each of them said."""
 
-    def __init__(self, name: str, model: PreTrainedModel, chat: ChatFormat, *, system: str) -> None:
+    def __init__(self, name: str, model: PreTrainedModel, chat: PromptFormat, *, system: str) -> None:
         self.name = name
         self._model = model
         self._chat = chat
@@ -49,7 +49,7 @@ def chat_side_by_side(run_dir: Path, questions: TextIO, answers: TextIO, *, syst
         raise UserError("there is no trained adapter here", where=str(run_dir), hint=hint)
     base = locate(json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["model"])
     dtype = number_format().dtype
-    chat = ChatFormat(load_tokenizer(base))
+    chat = open_contract(adapters[0], load_tokenizer(base))
     speakers = [
         _Speaker("base", load_base(base, dtype), chat, system=system),
         _Speaker("tuned", load_tuned(base, adapters[0], dtype), chat, system=system),

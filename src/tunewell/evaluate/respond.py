@@ -13,7 +13,7 @@ from tunewell.model.score import Continuations, log_likelihoods
 from tunewell.progress import progress_bar
 from tunewell.records import Message
 from tunewell.store import Journal, digest
-from tunewell.template import ChatFormat
+from tunewell.template import PromptFormat
 
 _SCORED_AT_ONCE = 64
 
@@ -35,7 +35,7 @@ class AnswerLoss(NamedTuple):
 class Respondent:
     """A model (`base` or `tuned`) that answers; what it has answered before it takes from the journals in its folder."""
 
-    def __init__(self, name: str, model: PreTrainedModel, chat: ChatFormat, decoding: Decoding, folder: Path) -> None:
+    def __init__(self, name: str, model: PreTrainedModel, chat: PromptFormat, decoding: Decoding, folder: Path) -> None:
         self._name = name
         self._model = model
         self._chat = chat

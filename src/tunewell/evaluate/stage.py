@@ -11,6 +11,7 @@ from tunewell.bundled import asset
 from tunewell.errors import DataError
 from tunewell.evaluate.asks import Ask, brittleness_asks, constraint_asks, domain_asks, languages_of, leakage_asks
 from tunewell.evaluate.constraints import follows
+from tunewell.evaluate.domain import domain_measures
 from tunewell.evaluate.leakage import SceneDetector
 from tunewell.evaluate.metrics import corpus_metrics, rouge_l
 from tunewell.evaluate.respond import AnswerLoss, Reply, Respondent
@@ -22,7 +23,7 @@ from tunewell.model.load import load_base, load_tokenizer, load_tuned, number_fo
 from tunewell.recipe import Evaluate, Recipe
 from tunewell.records import RESULT_SCHEMA, Example, Result, Summary, result_to_row
 from tunewell.store import digest, folder_digest, read_examples, write_json, write_rows
-from tunewell.template import ChatFormat
+from tunewell.template import check_contract, open_format
 
 ModelName = Literal["base", "tuned"]
 
@@ -44,7 +45,9 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     trained = list(read_examples(inputs["mix"] / "train"))
     questions = _questions(tests, settings.evaluate)
     detector = _scene_detector(trained, languages_of(tests))
-    chat = ChatFormat(load_tokenizer(inputs["model"]))
+    tokenizer = load_tokenizer(inputs["model"])
+    chat = open_format(settings.template, tokenizer)
+    check_contract(inputs["train"] / "adapter", chat, tokenizer)
 
     results: list[Result] = []
     for subject in _subjects(inputs["model"], inputs["train"] / "adapter"):
@@ -107,12 +110,7 @@ def _measures(ask: Ask, reply: Reply, loss: AnswerLoss | None, detector: SceneDe
     match ask.probe:
         case "domain":
             assert loss is not None, f"no loss for {ask.item}"
-            return {
-                "rouge_l": rouge_l(reply.text, ask.reference),
-                "answer_loss": loss.per_token,
-                "answer_tokens": loss.tokens,
-                "cut": float(reply.cut),
-            }
+            return domain_measures(ask, reply, loss)
         case "brittleness":
             return {"rouge_l": rouge_l(reply.text, ask.reference), "held_out": float(ask.check["held_out"])}
         case "constraints":

@@ -32,6 +32,13 @@ def locate(name: str) -> Path:
     return _from_hub(name)
 
 
+def tokenizer_folder(name: str) -> Path:
+    """The folder of a tokenizer: any folder (weights are not asked for), or that of a base model. Raises `ModelError`."""
+    if name != EMBEDDED and Path(name).is_dir():
+        return Path(name)
+    return locate(name)
+
+
 def at_hand(name: str) -> Path | None:
     """The folder of a base model if it is on this machine already; nothing is unpacked, downloaded or asked of a server."""
     if name == EMBEDDED:

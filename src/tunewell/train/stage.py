@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from peft import PeftModel
 from peft.helpers import disable_input_dtype_casting
-from transformers import PreTrainedModel, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
 
 from tunewell.errors import DataError
 from tunewell.memory import peak_memory
@@ -20,7 +20,7 @@ from tunewell.progress import progress_bar
 from tunewell.recipe import Recipe, Train
 from tunewell.records import Example, Summary
 from tunewell.store import atomic_folder, folder_digest, read_examples, write_json
-from tunewell.template import ChatFormat, Encoded
+from tunewell.template import Encoded, Loss, open_format, spans, write_contract
 from tunewell.train.adapter import add_lora, count_parameters, save_adapter
 from tunewell.train.batches import PackedSteps, Step, plan_steps
 from tunewell.train.checkpoints import newest_whole
@@ -32,9 +32,9 @@ _PREVIEW_ROWS = 3
 
 
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
-    """Train on `mix/train` and write `adapter/`, `training.json`, `log.jsonl`, `preview.json` and `left_out.jsonl`.
+    """Train on `mix/train` and leave `adapter/` with its prompt contract, and what a reader wants to know.
 
-    Goes on from the newest whole checkpoint in `checkpoints/`; the adapter is then, on one process, bit for bit that of an
+    That is `training.json`, `log.jsonl`, `preview.json`, `left_out.jsonl` and `shortened.jsonl`. Goes on from the newest whole checkpoint in `checkpoints/`; the adapter is then, on one process, bit for bit that of an
     uninterrupted run. Raises `DataError` where no row can be trained.
     """
     finished = out_dir / "training.json"
@@ -42,12 +42,14 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
         return _summary(json.loads(finished.read_text(encoding="utf-8")))
     plan, seed = settings.train, settings.seed
     base = inputs["model"]
-    chat = ChatFormat(load_tokenizer(base))
-    encoded, left_out = encode_rows(read_examples(inputs["mix"] / "train"), chat, context=plan.context)
+    tokenizer = load_tokenizer(base)
+    chat, loss = open_format(settings.template, tokenizer), Loss(plan.answers, plan.reasoning)
+    encoded, left_out, shortened = encode_rows(read_examples(inputs["mix"] / "train"), chat, loss, context=plan.context)
     _write_left_out(left_out, out_dir / "left_out.jsonl")
+    _write_left_out(shortened, out_dir / "shortened.jsonl")
     if not encoded:
         raise DataError("no row can be trained", where=str(inputs["mix"] / "train"), hint=f"see {out_dir / 'left_out.jsonl'}")
-    _write_preview(encoded, chat, out_dir / "preview.json")
+    _write_preview(encoded, tokenizer, out_dir / "preview.json")
     examples = [encoding for _, encoding in encoded]
     lengths = [len(encoding.ids) for encoding in examples]
     steps = plan_steps(lengths, epochs=plan.epochs, batch_tokens=plan.batch_tokens, seed=seed)
@@ -64,13 +66,17 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
         "method": plan.method,
     }
     with atomic_folder(out_dir / "adapter") as folder:
-        save_adapter(fitted.model, load_tokenizer(base), folder)
+        tokenizer.chat_template = chat.jinja()
+        save_adapter(fitted.model, tokenizer, folder)
+        write_contract(chat, loss, folder)
         write_json(folder / "lineage.json", lineage)
     training = _describe(fitted, examples, steps, plan=plan) | {
         "dtype": str(number.dtype).removeprefix("torch."),
         "choices": [choice._asdict() for choice in choices],
+        "template": chat.description,
         "rows": len(examples),
         "left_out": len(left_out),
+        "shortened": len(shortened),
     }
     write_json(finished, training)
     shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
@@ -78,7 +84,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
 
 
 def _summary(training: Mapping[str, Any]) -> Summary:
-    return Summary({name: training[name] for name in ("rows", "steps", "left_out")}, training)
+    return Summary({name: training[name] for name in ("rows", "steps", "left_out", "shortened")}, training)
 
 
 class _Fitted(NamedTuple):
@@ -176,6 +182,6 @@ def _write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:
     path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
 
-def _write_preview(encoded: Sequence[tuple[Example, Encoded]], chat: ChatFormat, path: Path) -> None:
-    rows = [{"id": example.id, "tokens": chat.spans(encoding)} for example, encoding in encoded[:_PREVIEW_ROWS]]
+def _write_preview(encoded: Sequence[tuple[Example, Encoded]], tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    rows = [{"id": example.id, "tokens": spans(encoding, tokenizer)} for example, encoding in encoded[:_PREVIEW_ROWS]]
     write_json(path, rows)
