@@ -346,11 +346,11 @@ def test_a_file_of_several_formats_is_named(healthy: Path, settings: Settings) -
 
 def test_tokens_are_those_that_training_counts(tiny_model: Path) -> None:
     from tunewell.model.load import load_tokenizer
-    from tunewell.template import ChatFormat
+    from tunewell.template import TokenizerFormat
 
     tokenizer = load_tokenizer(tiny_model)
     talk = (Message("user", "How long does a refund take?"), Message("assistant", "退款需要几天？ Five days."))
-    texts = [ChatFormat(tokenizer).text(messages) for messages in (talk, talk * 2)]
+    texts = [TokenizerFormat(tokenizer).text(messages) for messages in (talk, talk * 2)]
     expected = [len(tokenizer(text, add_special_tokens=False).input_ids) for text in texts]
     assert conversation_counter(tiny_model)([talk, talk * 2]) == expected
 

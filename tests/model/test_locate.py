@@ -57,17 +57,18 @@ def test_the_embedded_model_is_an_ordinary_folder_that_answers() -> None:
     from tunewell.model.generate import greedy_answers
     from tunewell.model.load import load_base, load_tokenizer
     from tunewell.records import Message
-    from tunewell.template import ChatFormat
+    from tunewell.template import TokenizerFormat
 
     folder = locate(EMBEDDED)
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= {path.name for path in folder.iterdir()}
     assert "quantization" not in (folder / "config.json").read_text()
-    chat = ChatFormat(load_tokenizer(folder))
+    chat = TokenizerFormat(load_tokenizer(folder))
     model = load_base(folder, torch.float32)
     enable_packed_attention(model)
     prompt = chat.prompt_ids([Message("user", "What is the capital of France?")])
     [answer] = greedy_answers(model, [prompt], stop_ids=chat.stop_ids, max_new_tokens=20)
     assert "Paris" in chat.decode(answer.ids)
+    assert load_tokenizer(folder).tokenize(" ½ 12") == ["Ġ", "Â½", "Ġ", "1", "2"]
 
 
 def test_at_hand_is_what_needs_neither_unpacking_nor_a_download(
@@ -77,6 +78,6 @@ def test_at_hand_is_what_needs_neither_unpacking_nor_a_download(
     assert at_hand(str(tiny_model)) == tiny_model
     for name in (EMBEDDED, "nobody/nothing", str(tmp_path), "nothing"):
         assert at_hand(name) is None
-    unpacked = tmp_path / "models" / EMBEDDED
+    unpacked = tmp_path / "models" / f"{EMBEDDED}-2"
     shutil.copytree(tiny_model, unpacked)
     assert at_hand(EMBEDDED) == unpacked

@@ -95,9 +95,8 @@ def _mistral_ids(version: str, messages: Sequence[Message]) -> list[int]:
     from mistral_common.protocol.instruct.request import ChatCompletionRequest
 
     kinds = {"system": SystemMessage, "user": UserMessage, "assistant": AssistantMessage}
-    request: ChatCompletionRequest[Any] = ChatCompletionRequest(
-        messages=[kinds[message.role](content=message.content) for message in messages]
-    )
+    turns = [kinds[message.role](content=message.content) for message in messages]
+    request: ChatCompletionRequest[Any] = ChatCompletionRequest(messages=turns)
     return list(_encoder(version).encode_chat_completion(request).tokens)
 
 

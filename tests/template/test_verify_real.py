@@ -46,18 +46,7 @@ _MISTAKES = {
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerBase:
-    """The embedded model's tokenizer as its makers published it.
-
-    The one that transformers reads out of a GGUF file does not split digits off, and so writes ` ½` in other tokens than llama.cpp.
-    """
-    from tokenizers import pre_tokenizers
-
-    loaded = load_tokenizer(locate(EMBEDDED))
-    backend = loaded.backend_tokenizer
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    return loaded
+    return load_tokenizer(locate(EMBEDDED))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Tokenizers of every kind that a prompt can meet: small trained ones with a family's tokens, and those of mistral-common."""
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -129,14 +130,24 @@ MISTRAL_FILES = {
 
 
 def mistral_tokenizer(version: str, folder: Path) -> PreTrainedTokenizerFast:
-    """A tokenizer of mistral-common as transformers converts it; `folder` is an empty one."""
+    """A tokenizer of mistral-common as transformers converts it, but with its merges in order; `folder` is an empty one.
+
+    transformers 5.24 orders merges by the ids of their pieces, where SentencePiece goes by scores: in Mistral's vocabularies the
+    runs of spaces have the first ids and the lowest scores.
+    """
+    from sentencepiece import SentencePieceProcessor
+
     spec = importlib.util.find_spec("mistral_common")
     assert spec is not None, "the package mistral-common is wanted"
     assert spec.submodule_search_locations
-    shutil.copy(Path(spec.submodule_search_locations[0]) / "data" / MISTRAL_FILES[version], folder / "tokenizer.model")
-    loaded = LlamaTokenizerFast.from_pretrained(folder)
-    assert isinstance(loaded, PreTrainedTokenizerFast)
-    return loaded
+    path = folder / "tokenizer.model"
+    shutil.copy(Path(spec.submodule_search_locations[0]) / "data" / MISTRAL_FILES[version], path)
+    pieces = SentencePieceProcessor(model_file=str(path))
+    whole = json.loads(LlamaTokenizerFast.from_pretrained(folder).backend_tokenizer.to_str())
+    whole["model"]["merges"].sort(key=lambda pair: -pieces.GetScore(pieces.PieceToId("".join(pair))))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(whole)), bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def legacy(tokenizer: PreTrainedTokenizerFast) -> PreTrainedTokenizerFast:

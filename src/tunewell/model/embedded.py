@@ -6,6 +6,7 @@ from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
+from tokenizers.pre_tokenizers import ByteLevel, Digits, Sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tunewell.errors import MachineError
@@ -29,6 +30,9 @@ def dequantise(weights: Path, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
     except ImportError as error:
         raise MachineError(f"a package is missing: {error}", hint="pip install 'tunewell[demo]'") from error
+    # The GGUF file names its pre-tokenizer, and transformers 5.24 does not know the name: SmolLM2 parts digits, `½` among them.
+    parts = [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
+    tokenizer.backend_tokenizer.pre_tokenizer = Sequence(parts)
     values = loaded.config.to_dict()
     for key in ("quantization_config", "_name_or_path", "_model_name_or_path"):
         values.pop(key, None)

