@@ -208,7 +208,7 @@ def test_init_writes_a_recipe_that_is_valid_and_touches_nothing_that_is_there(
 def test_an_unknown_run_cannot_be_talked_to(tmp_path: Path) -> None:
     done = _tunewell("chat", tmp_path)
     assert done.returncode == 2
-    assert "there is no trained adapter here" in done.stderr
+    assert "there is no trained model here" in done.stderr
 
 
 def test_version_is_printed() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from tunewell.bundled import read_jsonl, read_yaml
-from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, languages_of, leakage_asks
+from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, leakage_asks
 from tunewell.records import Example, Message, Origin
 
 

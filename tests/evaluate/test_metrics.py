@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -110,6 +110,18 @@ def test_bleu_and_chrf_are_those_of_sacrebleu(references: list[str], language: s
         assert entry["low"] < entry["difference"] < entry["high"]
 
 
+def test_bleu_without_a_common_run_of_four_words_is_smoothed_as_its_signature_says() -> None:
+    results = [
+        _result(model, str(place), "we take six days", "we take five days") for place in range(10) for model in ("base", "tuned")
+    ]
+    entry = _metrics(results)["bleu", "all", "en"]
+    expected = BLEU(tokenize="13a").corpus_score(["we take six days"] * 10, [["we take five days"] * 10]).score
+    assert expected > 0
+    assert entry["base"] == pytest.approx(expected)
+    assert "smooth:exp" in entry["signature"]
+
+
+@settings(deadline=None)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_chrf_of_any_texts_is_that_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
     results = [

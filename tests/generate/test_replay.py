@@ -24,7 +24,9 @@ def collected(tmp_path: Path) -> Path:
 
 def _run(collected: Path, model: Path, out: Path, **settings: object) -> Summary:
     recipe = Recipe.model_validate({"generate": settings})
-    return generate.run(recipe.part("generate", "teacher", "clean", "seed"), {"collect": collected, "model": model}, out)
+    return generate.run(
+        recipe.part("generate", "teacher", "clean", "template", "seed"), {"collect": collected, "model": model}, out
+    )
 
 
 def test_without_replay_no_model_is_loaded_and_nothing_written(collected: Path, tmp_path: Path) -> None:

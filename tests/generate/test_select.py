@@ -107,7 +107,7 @@ def ratios(monkeypatch: pytest.MonkeyPatch) -> dict[str, float | None]:
     """Difficulties by question, in place of a model's."""
     given: dict[str, float | None] = {}
     monkeypatch.setattr(
-        module, "difficulties", lambda model, examples, *, out_dir: {row.id: given.get(row.question) for row in examples}
+        module, "difficulties", lambda model, examples, *, template, out_dir: {row.id: given.get(row.question) for row in examples}
     )
     return given
 
@@ -176,7 +176,9 @@ def test_the_choice_is_the_same_in_any_order_and_nothing_is_lost(source: random.
     shuffled = source.sample(rows, len(rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            module, "difficulties", lambda model, examples, *, out_dir: {row.id: int(row.id[:2], 16) / 256 for row in examples}
+            module,
+            "difficulties",
+            lambda model, examples, *, template, out_dir: {row.id: int(row.id[:2], 16) / 256 for row in examples},
         )
         one, other = (select(each, 4, by, model=Path("none"), out_dir=Path("none")) for each in (rows, shuffled))
     assert len(one.kept) == 8

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.evaluate.retention import choice_probabilities, retention_items
+from tunewell.retention import choice_probabilities, retention_items
 
 
 @pytest.mark.parametrize("count", [16, 50, 10_000])
