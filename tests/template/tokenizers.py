@@ -81,11 +81,18 @@ def _prepend() -> Tokenizer:
     return tokenizer
 
 
+def _converted() -> Tokenizer:
+    tokenizer = _metaspace("always")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Replace(" ", "▁"), normalizers.Replace(Regex(r"\A▁"), "▁▁")])
+    return tokenizer
+
+
 KINDS: Mapping[str, Kind] = {
     "byte level": Kind(lambda: _byte_level(add_prefix_space=False)),
     "byte level, a space in front": Kind(lambda: _byte_level(add_prefix_space=True)),
     "metaspace in front of the first text": Kind(lambda: _metaspace("first"), adds_bos=True),
     "metaspace in front of every text": Kind(lambda: _metaspace("always")),
+    "as transformers converts SentencePiece": Kind(_converted),
     "a space put in front by a normaliser": Kind(_prepend, adds_bos=True),
     "special tokens that strip": Kind(_prepend, tokens_strip=True),
 }

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
+# How transformers writes that a space in front of a text is kept beside the one which SentencePiece puts there.
+_AT_THE_START = "\\A"
+
+
 class Place(IntEnum):
     """Where a text stands: some tokenizers put a space in front of a text at the start, or after a special token."""
 
@@ -154,6 +158,8 @@ def _without_front(part: Any, place: Place) -> Any:
         case "Metaspace" if part["prepend_scheme"] == "first" or place is Place.CONTINUED:
             return part | {"prepend_scheme": "never"}
         case "Prepend" if place is Place.CONTINUED:
+            return None
+        case "Replace" if place is Place.CONTINUED and str(part["pattern"].get("Regex", "")).startswith(_AT_THE_START):
             return None
         case "ByteLevel" if place is Place.CONTINUED and part.get("add_prefix_space"):
             return part | {"add_prefix_space": False}
