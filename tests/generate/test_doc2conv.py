@@ -23,7 +23,7 @@ ZH = (
 )
 _TURNS = {
     "en": [
-        ("opening", "refund", "How long does a refund to my card take?", "Refunds to a card take five business days", "five days"),
+        ("opening", "refund", "How long does a refund to my card take?", "to a card take five business days", "five business days"),
         ("elliptical", "refund", "And to an account at a bank?", "an account at a bank take nine days", "nine days"),
         ("deeper", "transfer", "What do you charge for transfers abroad?", "Transfers abroad cost 12 dollars", "12 dollars"),
         ("unanswerable", "gift cards", "Do you sell vouchers?", "", "The documentation does not say."),
@@ -102,7 +102,7 @@ def test_an_answer_is_asked_for_with_what_was_said_before_and_the_second_without
     prompts = _do(material_of(tmp_path, EN), _scripted()).teacher.prompts
     history = "Conversation so far:\n<text "
     assert [history in prompt for prompt in prompts] == [False, False, False, False, True, True, True, True, True, False]
-    assert "User: How long does a refund to my card take?\nAssistant: five days" in prompts[5]
+    assert "User: How long does a refund to my card take?\nAssistant: five business days" in prompts[5]
     assert "nine days\n</text" not in prompts[5]
 
 
@@ -115,7 +115,7 @@ def test_an_answer_is_asked_for_with_what_was_said_before_and_the_second_without
         ("elliptical", {"answer": "Within 30 days."}, "unsupported_number", "turn 2: 30"),
         ("elliptical", {"answer": "Ask on Teams."}, "unsupported_name", "turn 2: Teams"),
         ("deeper", {"answer": "12 dollars [INST]"}, "control_tokens", "turn 3: 12 dollars [INST]"),
-        ("opening", {"answer": "5 to 12 days"}, "unsupported_number", "turn 1: 12"),
+        ("opening", {"answer": "5 to 12 business days"}, "unsupported_number", "turn 1: 12"),
         ("elliptical", {"answer": "九天。"}, "wrong_language", "turn 2: 九天。"),
         ("unanswerable", {"answer": "现有资料没有说明。"}, "wrong_language", "turn 4: 现有资料没有说明。"),
         (

@@ -8,6 +8,10 @@ from tunewell.generate.checks import same_numbers, unsupported_numbers
 from tunewell.generate.numbers import readable, stated
 
 
+def _shown(text: str) -> set[str]:
+    return {amount.shown for amount in stated(text)}
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
@@ -42,8 +46,8 @@ from tunewell.generate.numbers import readable, stated
     ],
 )
 def test_the_numbers_that_a_text_states(text: str, numbers: set[str]) -> None:
-    assert stated(text) == numbers
-    assert numbers <= readable(text)
+    assert _shown(text) == numbers
+    assert numbers <= readable(text).keys()
 
 
 @pytest.mark.parametrize(
@@ -173,7 +177,7 @@ _NUMBERS = st.one_of(st.integers(0, 120), st.integers(0, 10**12 - 1), st.integer
 def test_an_integer_reads_back_from_every_writing_and_never_as_another(value: int, other: int) -> None:
     assume(value != other)
     for text in _writings(value):
-        assert stated(text) == {str(value)}
+        assert _shown(text) == {str(value)}
         assert str(value) in readable(text)
         assert unsupported_numbers(text, f"{other} 元") == [str(value)]
         assert unsupported_numbers(f"{other} 元", text) == [str(other)]
@@ -229,4 +233,4 @@ _SCRAPS = (
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(_SCRAPS), max_size=12).map("".join))
 def test_whatever_is_stated_is_readable(text: str) -> None:
-    assert stated(text) <= readable(text)
+    assert unsupported_numbers(text, text) == []

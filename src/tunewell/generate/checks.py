@@ -9,14 +9,17 @@ from functools import cache
 from rapidfuzz.distance import Indel
 
 from tunewell.bundled import read_yaml
+from tunewell.generate.mentions import is_supported
 from tunewell.generate.names import unsupported_names
 from tunewell.generate.numbers import readable, stated
-from tunewell.generate.quotes import Quote, locate, thin_quotes
+from tunewell.generate.polarity import denies
+from tunewell.generate.quotes import Quote, clause_of, locate, thin_quotes, whole_passage
 from tunewell.text import normalise, tokens
 
 __all__ = [
     "Quote",
     "agreement",
+    "clause_of",
     "is_refusal",
     "locate",
     "meta_reference",
@@ -25,19 +28,29 @@ __all__ = [
     "unsupported",
     "unsupported_names",
     "unsupported_numbers",
+    "whole_passage",
 ]
 
 
-def unsupported_numbers(answer: str, source: str) -> list[str]:
+def unsupported_numbers(answer: str, source: str, said: str = "") -> list[str]:
     """The numbers that the answer states and the source does not hold, in order of size of text.
 
-    The source is all that the answer may rest on: the chunk with its headings, and the question. See `numbers.stated` for what
-    counts. Known problems: a sum or a count that the answer works out is unsupported; a right number in a wrong place is not.
+    The source is all that proves the answer. A number of a question (`said`) may be repeated by an answer that denies something or
+    states a number of the source as well, or where the source states none: else it may be wrong as the user had it. See
+    `numbers.stated` for what counts. Known problems: a sum or a count that the answer works out is unsupported; a right number in a
+    wrong place is not.
 
     >>> unsupported_numbers("Payout takes 3 days and costs 2%.", "Payout takes three days.")
     ['2%']
+    >>> unsupported_numbers("Yes, within 60 days.", "Items can be returned within 30 days.", "Can I return it within 60 days?")
+    ['60']
     """
-    return sorted(stated(answer) - readable(source))
+    claims, held = stated(answer), readable(source)
+    missing = {claim for claim in claims if not is_supported(claim, held)}
+    if missing and said and (len(missing) < len(claims) or denies(answer) or not stated(source)):
+        asked = readable(said)
+        missing = {claim for claim in missing if not is_supported(claim, asked)}
+    return sorted({claim.shown for claim in missing})
 
 
 def unsupported(answer: str, source: str) -> list[str]:
@@ -66,6 +79,7 @@ def meta_reference(question: str) -> str:
 def is_refusal(answer: str) -> bool:
     """Whether an answer says that the material does not tell.
 
+    That something does not include, cover or provide something else is an answer, unless a text is meant, or information.
     Known problem: an answer that says so about one part and answers another counts as well.
 
     >>> is_refusal("The documentation does not mention a fee."), is_refusal("资料中没有说明月费。"), is_refusal("It is free.")
@@ -103,10 +117,13 @@ def same_numbers(one: str, other: str) -> bool:
 @cache
 def _phrases(name: str) -> re.Pattern[str]:
     phrases = read_yaml("generate", "checks", "phrases.yaml")
-    return re.compile("|".join(phrases[name]).replace("{text}", phrases["text"]), re.IGNORECASE)
+    pattern = "|".join(phrases[name])
+    for word in ("text", "material", "资料", "物"):
+        pattern = pattern.replace(f"{{{word}}}", phrases[word])
+    return re.compile(pattern, re.IGNORECASE)
 
 
 def _covers(one: str, other: str) -> bool:
     """Whether `other` holds all numbers that `one` states, and `one` states any if `other` does."""
-    numbers = stated(one)
-    return numbers <= readable(other) and (bool(numbers) or not stated(other))
+    numbers, held = stated(one), readable(other)
+    return all(is_supported(number, held) for number in numbers) and (bool(numbers) or not stated(other))

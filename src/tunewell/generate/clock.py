@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tunewell.generate.mentions import LOOSE, Amount, Mention
 from tunewell.generate.number_words import DIGITS, english_value, han_values
 
 _PARTS = {
-    **dict.fromkeys(("凌晨", "清晨", "早晨", "早上", "上午"), "am"),
-    **dict.fromkeys(("中午", "下午", "傍晚", "晚上", "晚间", "夜里"), "pm"),
+    **dict.fromkeys(("凌晨", "清晨", "早晨", "早上", "上午", "早"), "am"),
+    **dict.fromkeys(("中午", "下午", "傍晚", "晚上", "晚间", "夜里", "夜间", "晚"), "pm"),
 }
-_NIGHT = {"凌晨", "晚上", "晚间", "夜里"}
+_NIGHT = {"凌晨", "晚上", "晚间", "夜里", "夜间", "晚"}
 _DIGIT = f"[{''.join(DIGITS)}]"
 _PAST = rf"(?:半|[一三]刻|[0-5]?[0-9]分|[0-5][0-9](?![0-9])|[二三四五]?十{_DIGIT}?分?|零?{_DIGIT}分|零{_DIGIT})"
 _TO = r"(?:[-–—~～至到]|\bto\b|\buntil\b)"
@@ -19,7 +20,7 @@ _HALF = r"[ ]?[ap]\.?m\b"
 _OCLOCK = r"[ ]?o['’]clock\b"
 _SURE = rf"钟|整|[之以]?[前后]|左右|开始|[ ]?{_TO}"
 _TIME = re.compile(
-    rf"(?<![0-9.:])(?P<part>{'|'.join(_PARTS)})?[ ]?(?:"
+    rf"(?<![0-9.:])(?P<part>(?<!最)(?:{'|'.join(_PARTS)}))?[ ]?(?:"
     r"(?P<hour>[01]?[0-9]|2[0-4])(?::(?P<minute>[0-5][0-9])(?::[0-5][0-9])?(?![0-9:])"
     rf"|(?={_HALF}|{_OCLOCK}|[ ]?{_TO}[ ]?[0-9]{{1,2}}(?::[0-9]{{2}})?{_HALF}))"
     r"|(?P<spoken>[0-9]{1,2}|[零一二两三四五六七八九十]{1,3})[ ]?(?:点|时(?!间|段|候|区))"
@@ -54,8 +55,17 @@ def times(text: str) -> Iterator[Time]:
         if hour > 24 or minute > 59:
             continue
         ends_range = _AFTER_TO.search(text[max(0, found.start() - 8) : found.start()]) is not None
-        is_sure = not found["spoken"] or ends_range or any(found[name] for name in ("part", "past", "sure", "half"))
+        is_sure = hour > 12 or not found["spoken"] or ends_range or any(found[name] for name in ("part", "past", "sure", "half"))
         yield Time(found.start(), found.end(), hour, minute, half, not half and (ends_range or not found["minute"]), is_sure)
+
+
+def mentions(text: str) -> Iterator[Mention]:
+    """The times that a text gives. What need be none (以下3点) is an empty place, so that its number can be read as one too."""
+    for time in times(text):
+        shown = map(Amount, sorted(readings(time)))
+        hour = () if time.minute else (Amount(str(time.hour), LOOSE),)
+        claims = (Amount(claimed(time)),) if time.is_sure else ()
+        yield Mention(time.start, time.end if time.is_sure else time.start, claims, (*shown, *hour))
 
 
 def claimed(time: Time) -> str:
@@ -71,11 +81,10 @@ def readings(time: Time) -> set[str]:
     """All claims that a time supports: 9:00 may be meant on a clock of 24 hours, and the end of 下午 1 点到 5 点 in the afternoon.
 
     >>> [sorted(readings(time)) for time in times("9:00 to 5:00, 17:00")]
-    [['9:00', '9:00 am'], ['17', '5:00', '5:00 am', '5:00 pm'], ['5:00', '5:00 pm']]
+    [['9:00', '9:00 am'], ['5:00', '5:00 am', '5:00 pm'], ['5:00', '5:00 pm']]
     """
     halves = {"am", "pm"} if time.is_open else {time.half or ("pm" if time.hour == 12 else "am")}
-    on_24h_clock = {str(time.hour + 12)} if "pm" in halves and time.hour < 12 else set()
-    return on_24h_clock | {_shown(time), *(f"{_shown(time)} {half}" for half in halves)}
+    return {_shown(time), *(f"{_shown(time)} {half}" for half in halves)}
 
 
 def _shown(time: Time) -> str:

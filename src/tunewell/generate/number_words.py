@@ -22,14 +22,14 @@ _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10*
 SCALES: Mapping[str, int] = {**_PLACES, **_MYRIADS, "hundred": 10**2, **_LARGE, "k": 10**3, "m": 10**6, "bn": 10**9}
 """What a word or sign after a number multiplies it by."""
 
-HAN = rf"(?:{_DIGIT}|[十百万亿]|千(?![米克瓦卡])){{1,40}}(?:点{_DIGIT}+(?![十分])[百千万亿]{{0,2}})?"
+HAN = rf"(?:{_DIGIT}|[十百万亿]|千(?![米克瓦卡])){{1,40}}(?:点{_DIGIT}{{1,20}}(?![十分])[百千万亿]{{0,2}})?"
 """Pattern of a Chinese number, decimals and 一点五万 included; 千米, 千克 and the like are units."""
 
 _BELOW_100 = rf"(?:(?:{'|'.join(_TENS)})(?:[- ](?:{'|'.join(_ONES)}))?|{'|'.join(['zero', *_ONES[::-1], *_TEENS])})\b"
 _HUNDRED = rf"[- ]hundred\b(?: (?:and )?{_BELOW_100})?"
 _BELOW_1000 = rf"(?:{_BELOW_100}(?:{_HUNDRED})?|an?{_HUNDRED})"
 _SCALE = rf"[- ](?:{'|'.join(_LARGE)})\b"
-_LARGER = rf"{_SCALE}(?:,? (?:and )?{_BELOW_1000}(?:{_SCALE})?)*"
+_LARGER = rf"{_SCALE}(?:,? (?:and )?{_BELOW_1000}(?:{_SCALE})?){{0,4}}"
 ENGLISH = rf"\b(?=[aefnostz])(?:{_BELOW_1000}(?:{_LARGER})?|an?{_LARGER})"
 """Pattern of an English number, to be matched without regard to case: `one hundred and twenty`, `two million`."""
 

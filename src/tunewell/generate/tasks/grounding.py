@@ -8,13 +8,14 @@ from pydantic import BaseModel, Field
 
 from tunewell.generate.checks import (
     agreement,
+    clause_of,
     is_refusal,
-    locate,
     meta_reference,
     same_numbers,
     thin_quotes,
     unsupported_names,
     unsupported_numbers,
+    whole_passage,
 )
 from tunewell.generate.chunks import prose_language
 from tunewell.generate.polarity import same_polarity
@@ -113,7 +114,7 @@ def row_of(chunk: Document, task: str, messages: Sequence[Message], **evidence: 
 
 def quotes_of(answer: GroundedAnswer, chunk: Document) -> list[dict[str, Any]]:
     """The quotes of an answer that stand in the chunk, with their places in it."""
-    found = (locate(quote, chunk.text) for quote in answer.quotes)
+    found = (whole_passage(quote, chunk.text) for quote in answer.quotes)
     return [quote._asdict() for quote in found if quote is not None]
 
 
@@ -127,20 +128,23 @@ def question_checks(question: str, language_of_chunk: str, earlier: Iterable[str
 def answer_checks(answer: GroundedAnswer, question: str, chunk: Document, context: str = "") -> Iterator[Check]:
     """An answer is there, in the chunk's language, makes sense without it, quotes it, and holds no number or name from elsewhere.
 
-    A number must stand in what is quoted, in the heading or in what the user said (`question` and `context`); a name anywhere in
-    the chunk.
+    A quote must stand in the chunk whole: not cut in a number or word, nor after a negation. A number must stand in the clauses
+    that are quoted, in the heading or in what the user said (`question` and `context`); a name anywhere in the chunk.
     """
-    yield Check("not_answerable", "" if answer.answerable and answer.answer.strip() else answer.answer.strip() or _EMPTY)
+    is_answer = answer.answerable and answer.answer.strip() and not is_refusal(answer.answer)
+    yield Check("not_answerable", "" if is_answer else answer.answer.strip() or _EMPTY)
     yield language_check(answer.answer, chunk.language)
     yield Check("meta_reference", meta_reference(answer.answer))
     material = material_of(chunk)
     quotes = [quote for quote in answer.quotes if quote.strip()]
     yield Check("no_quote", "" if quotes else "no passage is quoted")
-    yield Check("quote_not_found", next((quote for quote in quotes if locate(quote, material) is None), ""))
+    found = [(quote, whole_passage(quote, material)) for quote in quotes]
+    yield Check("quote_not_found", next((quote for quote, passage in found if passage is None), ""))
     yield Check("thin_quote", thin_quotes(quotes, material))
     yield control_check(question, answer.answer)
     said = f"{context}\n{question}"
-    yield _number_check(answer.answer, "\n".join((chunk.heading, *quotes, said)))
+    proof = "\n".join((chunk.heading, *(clause_of(passage, material).text for _, passage in found if passage)))
+    yield _number_check(answer.answer, proof, said)
     yield _name_check(answer.answer, f"{material}\n{said}")
 
 
@@ -204,8 +208,8 @@ def hold_unknown(known: str, *, drops: bool, verdicts: Verdicts) -> None:
         verdicts.ran[check.reason] = not check.flaw
 
 
-def _number_check(answer: str, source: str) -> Check:
-    return Check("unsupported_number", ", ".join(unsupported_numbers(answer, source)))
+def _number_check(answer: str, source: str, said: str = "") -> Check:
+    return Check("unsupported_number", ", ".join(unsupported_numbers(answer, source, said)))
 
 
 def _name_check(answer: str, source: str) -> Check:

@@ -110,7 +110,7 @@ async def _attempt(source: Example, question: str, session: Session, threshold: 
         return _Attempt("", verdicts, Flaw("no_answer", f"the agent does not answer: {question}"))
     if flaw := control_flaw(question, answer) or language_flaw(source.language, answer):
         return _Attempt(answer, verdicts, flaw)
-    flaw = _unsupported(answer, "\n".join([question, *_said_by("assistant", source)]))
+    flaw = _unsupported(answer, "\n".join(_said_by("assistant", source)), question)
     verdicts["supported"] = flaw is None
     if flaw:
         return _Attempt(answer, verdicts, flaw)
@@ -130,10 +130,10 @@ def _disagreement(answer: str, second: str, likeness: float, threshold: float) -
     return None
 
 
-def _unsupported(answer: str, said: str) -> Flaw | None:
-    if numbers := unsupported_numbers(answer, said):
+def _unsupported(answer: str, agent: str, question: str) -> Flaw | None:
+    if numbers := unsupported_numbers(answer, agent, question):
         return Flaw("unsupported_number", ", ".join(numbers))
-    if names := unsupported_names(answer, said):
+    if names := unsupported_names(answer, f"{question}\n{agent}"):
         return Flaw("unsupported_name", ", ".join(names))
     return None
 
