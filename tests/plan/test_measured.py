@@ -1,0 +1,85 @@
+"""Predicted against measured peaks of this machine's processes: as recorded, and two anew."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tunewell.model.locate import EMBEDDED, at_hand
+from tunewell.plan import Band, Job, Method, read_shapes
+from tunewell.plan.memory import Memory, memory
+
+_ROOT = Path(__file__).parents[2]
+_DOCS = _ROOT / "docs"
+_MIB = 2**20
+
+
+class Measured(NamedTuple):
+    """A run of SmolLM2-135M on 2 cores: its heaviest step in tokens, the share of them that is supervised, and the peak in MiB.
+
+    `method` is one of the recipe's, or `dora` for LoRA of that variant.
+    """
+
+    method: Any
+    rank: int
+    tokens: int
+    share: float
+    peak_mib: int
+
+
+RUNS = [
+    Measured("lora", 8, 378, 337 / 378, 1541),
+    Measured("lora", 16, 874, 785 / 874, 2415),
+    Measured("lora", 16, 1820, 1625 / 1820, 3865),
+    Measured("lora", 8, 3829, 3513 / 3829, 7107),
+    Measured("dora", 64, 804, 719 / 804, 3239),
+    Measured("qlora", 16, 804, 719 / 804, 2445),
+    Measured("qlora", 16, 1820, 1625 / 1820, 3988),
+    Measured("full", 16, 378, 337 / 378, 3329),
+    Measured("full", 16, 1820, 1625 / 1820, 6072),
+]
+
+
+def _planned(run: Measured) -> Memory:
+    folder = at_hand(EMBEDDED)
+    if folder is None:
+        pytest.skip("the embedded model is not unpacked on this machine")
+    row = run.tokens + -run.tokens % 32
+    method: Method = "lora" if run.method == "dora" else run.method
+    job = Job(
+        method=method, dora=run.method == "dora", rank=run.rank, context=1, batch_tokens=row, projected=Band(run.share, run.share)
+    )
+    return memory(read_shapes(folder, job), job, "cpu")
+
+
+def line(run: Measured) -> str:
+    """The row of docs/plan.md for one run."""
+    total = _planned(run).total
+    rank = "–" if run.method == "full" else str(run.rank)
+    ours = f"{total.low / _MIB:,.0f} – {total.high / _MIB:,.0f}"
+    return f"| {run.method} | {rank} | {run.tokens:,} | {run.peak_mib:,} | {ours} | {total.middle / _MIB / run.peak_mib - 1:+.0%} |"
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: f"{run.method} {run.rank} {run.tokens}")
+def test_recorded_peaks_are_predicted_within_15_percent(run: Measured) -> None:
+    assert _planned(run).total.middle == pytest.approx(run.peak_mib * _MIB, rel=0.15)
+    for page in ("plan.md", "plan.zh.md"):
+        assert line(run) in (_DOCS / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_the_peak_of_a_real_run_is_predicted_within_15_percent(method: str, tmp_path: Path) -> None:
+    if at_hand(EMBEDDED) is None:
+        pytest.skip("the embedded model is not unpacked on this machine")
+    command = [sys.executable, "-m", "tests.plan.train_once", method, "256", str(tmp_path)]
+    # with one thread no thread waits for another that other processes keep from its core
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280, cwd=_ROOT, env=alone)
+    found = json.loads(done.stdout.splitlines()[-1])
+    run = Measured(method, 8, found["tokens"], found["share"], round(found["peak"] / _MIB))
+    assert _planned(run).total.middle == pytest.approx(found["peak"], rel=0.15)
