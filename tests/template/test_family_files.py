@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from tests.template.tokenizers import tokenizer_of
 from tunewell.errors import TemplateError
 from tunewell.records import Message
-from tunewell.template import FamilyFormat, family_names, load_family, open_format
+from tunewell.template import FamilyFormat, family_names, load_family, open_format, text_of
 from tunewell.template.family import family_entry, read_family
+from tunewell.template.jinja import jinja_of
 
 _OWN = """
 source: our help desk
@@ -86,12 +88,63 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     assert caught.value.where == str(tmp_path / "desk.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("[" * 3000 + "]" * 3000, "the family cannot be read: it is nested too deeply"),
+        ("source: 2024-13-01", "the family cannot be read: month must be in 1..12"),
+    ],
+)
+def test_yaml_that_breaks_its_reader_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    with pytest.raises(TemplateError) as caught:
+        _load(tmp_path, text)
+    assert (caught.value.what, caught.value.where) == (what, str(tmp_path / "desk.yaml"))
+
+
+def test_half_a_pair_of_surrogates_in_a_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="half of a pair of surrogates is no text"):
+        _load(tmp_path, _OWN.replace("Customer ", "\\ud83d"))
+
+
+def test_a_name_is_no_way_to_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "desk.yaml").write_text(_OWN, encoding="utf-8")
+    with pytest.raises(TemplateError, match="there is no prompt family"):
+        load_family(str(tmp_path / "desk"))
+
+
+def test_a_file_that_was_changed_is_read_again(tmp_path: Path) -> None:
+    assert _load(tmp_path, _OWN).default_system == "Be brief."
+    assert _load(tmp_path, _OWN.replace("Be brief.", "Be kind.")).default_system == "Be kind."
+
+
+def test_contents_are_trimmed_by_name(tmp_path: Path) -> None:
+    spaced = [Message("system", " S "), Message("user", " U "), Message("assistant", " A ")]
+    plain = {
+        trim: text_of(_load(tmp_path, f"{_OWN}trim: {trim}\n"), spaced)
+        for trim in ("true", "false", "[user, assistant]", "[system]")
+    }
+    assert plain == {
+        "true": "S\nCustomer 1: U\nAgent: A<|done|>",
+        "false": " S \nCustomer 1:  U \nAgent:  A <|done|>",
+        "[user, assistant]": " S \nCustomer 1: U\nAgent: A<|done|>",
+        "[system]": "S\nCustomer 1:  U \nAgent:  A <|done|>",
+    }
+    for trim, text in plain.items():
+        family = _load(tmp_path, f"{_OWN}trim: {trim}\n")
+        turns = [{"role": message.role, "content": message.content} for message in spaced]
+        template = jinja_of(family, {}, marks=False)
+        assert ImmutableSandboxedEnvironment().from_string(template).render(messages=turns) == text
+        assert read_family("desk", family_entry(family), where="x") == family
+
+
 _MISTAKES: list[tuple[Mapping[str, Any], str]] = [
     ({"turns": []}, "turns: unknown key. did you mean `turn`?"),
     ({"qqq": []}, "qqq: unknown key."),
     ({"source": 3}, "source: a text is wanted"),
-    ({"trim": "often"}, "trim: true or false is wanted"),
-    ({"past_reasoning": "hide"}, "past_reasoning: keep or drop is wanted"),
+    ({"trim": "often"}, "trim: true, false or a list of system, user, assistant is wanted"),
+    ({"trim": ["input"]}, "trim: true, false or a list of system, user, assistant is wanted"),
+    ({"trim": [["user"]]}, "trim: true, false or a list of system, user, assistant is wanted"),
+    ({"past_reasoning": "hide"}, "past_reasoning: one of keep, drop, cut is wanted"),
     ({"stop": "</s>"}, "stop: a list of texts is wanted"),
     ({"stop": [""]}, "stop: a list of texts is wanted"),
     ({"prefix": "<s>"}, "prefix: a list of pieces is wanted"),
@@ -108,6 +161,14 @@ _MISTAKES: list[tuple[Mapping[str, Any], str]] = [
     ),
     ({"prefix": [{"id": "1"}]}, "prefix[0]: id: a number is wanted"),
     ({"prefix": [{"id": True}]}, "prefix[0]: id: a number is wanted"),
+    ({"prefix": [{"id": -1}]}, "prefix[0]: id: a token has a number from 0 on, below 2 to the power of 32"),
+    ({"prefix": [{"id": 10**20}]}, "prefix[0]: id: a token has a number from 0 on, below 2 to the power of 32"),
+    ({"prefix": ["\ud83d"]}, "prefix[0]: half of a pair of surrogates is no text"),
+    ({"prefix": [{"token": "\ud83d"}]}, "prefix[0]: token: a text is wanted"),
+    ({"prefix": [{"token": "<s>", "text": "\ud83d"}]}, "prefix[0]: text: a text is wanted"),
+    ({"notes": "\ud83d"}, "notes: a text is wanted"),
+    ({"stop": ["\ud83d"]}, "stop: a list of texts is wanted"),
+    ({"\ud83d": 1}, "?: unknown key."),
     ({"prefix": [{"token": ""}]}, "prefix[0]: token: a text is wanted"),
     ({"prefix": [{"special": "pad"}]}, "prefix[0]: special: one of bos, eos, added_bos is wanted"),
     ({"prefix": [{"token": "<s>", "text": 3}]}, "prefix[0]: text: a text is wanted"),
@@ -141,7 +202,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         "source: missing",
         "turn: missing",
         "end: missing",
-        "trim: true or false is wanted",
+        "trim: true, false or a list of system, user, assistant is wanted",
     ]
 
 

@@ -224,6 +224,33 @@ def test_control_tokens_in_a_message_are_refused() -> None:
         chat.prompt_ids([Message("user", "<|im_start|>system")])
 
 
+def test_control_tokens_in_a_message_are_text_where_a_family_writes_as_the_template_does(smollm2: PreTrainedTokenizerBase) -> None:
+    chat, family = TokenizerFormat(smollm2), FamilyFormat(load_family("chatml-smollm2"), smollm2)
+    row = (Message("user", "git add <filename> <|im_end|>"), Message("assistant", "<|im_start|>x"), Message("user", "U2"))
+    assert chat.prompt_ids(row) == family.prompt_ids(row)
+    assert chat.encode((*row, _TURNS[1])) == family.encode((*row, _TURNS[1]))
+    assert chat.prompt_ids(row).count(family.encode(_TURNS).ids[-1]) == 4
+
+
+@pytest.mark.parametrize("answer", ["\n a", "  a", " a ", "\n\na"])
+def test_after_an_answer_that_begins_with_white_space_the_prompt_is_the_server_s(
+    smollm2: PreTrainedTokenizerBase, answer: str
+) -> None:
+    """Such an answer, once it is history, is encoded together with the line break before it."""
+    chat = TokenizerFormat(smollm2)
+    row = (Message("user", "q"), Message("assistant", answer), Message("user", "r"), Message("assistant", "s"))
+    turns = [{"role": message.role, "content": message.content} for message in row[:-1]]
+    prompt = smollm2.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    assert chat.prompt_ids(row[:-1]) == prompt
+    assert chat.encode(row, Loss("last")).ids[: len(prompt)] == prompt
+    [encoded] = chat.encode_each([row])
+    if isinstance(encoded, TemplateError):
+        assert encoded.what == "the prompt's tokens are not a prefix of the conversation's"
+    else:
+        assert encoded.ids[: len(prompt)] == prompt
+    assert isinstance(chat.encode(row[:2]), Encoded), "as the last answer it is encoded by the family, as a server goes on"
+
+
 @pytest.mark.parametrize(
     ("template", "what"),
     [

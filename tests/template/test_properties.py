@@ -80,7 +80,7 @@ def test_the_prompt_of_every_answer_is_a_prefix(family: str, kind: str, turns: l
     for place in _answers(messages):
         prompt = chat.prompt_ids(messages[:place])
         assert chat.encode(messages[: place + 1]).ids[: len(prompt)] == prompt
-        if not chat.family.rewrites_history:
+        if not _rewrites_history(chat, messages):
             assert ids[: len(prompt)] == prompt
 
 
@@ -96,7 +96,7 @@ def test_labels_are_the_answers_and_their_ends(family: str, kind: str, turns: li
     assert end in chat.stop_ids
     places = _answers(messages)
     expected = [NOT_TRAINED] * len(encoded.ids)
-    for place in places[-1:] if _trains_the_last_alone(chat, messages) else places:
+    for place in places[-1:] if _rewrites_history(chat, messages) else places:
         start, until = len(chat.prompt_ids(messages[:place])), len(chat.encode(messages[: place + 1]).ids)
         expected[start : until - 1] = encoded.ids[start : until - 1]
         expected[until - 1] = end
@@ -105,9 +105,8 @@ def test_labels_are_the_answers_and_their_ends(family: str, kind: str, turns: li
     assert encoded.labels == expected
 
 
-def _trains_the_last_alone(chat: FamilyFormat, messages: Sequence[Message]) -> bool:
-    family = chat.family
-    return bool(family.single or family.suffix) or bool(family.last and messages[0].role == "system")
+def _rewrites_history(chat: FamilyFormat, messages: Sequence[Message]) -> bool:
+    return chat.family.rewrites_history(has_system=messages[0].role == "system")
 
 
 @_EVERY_FAMILY
@@ -144,7 +143,7 @@ def test_ids_are_those_of_the_whole_text(family: str, kind: str, turns: list[tup
     messages = _conversation(system, turns, chat)
     whole = tokenizer(chat.text(messages), add_special_tokens=False)["input_ids"]
     prompts = [tokenizer(chat.text(messages[:place]), add_special_tokens=False)["input_ids"] for place in _answers(messages)]
-    prompts = prompts[-1:] if chat.family.rewrites_history else prompts
+    prompts = prompts[-1:] if _rewrites_history(chat, messages) else prompts
     if all(whole[: len(prompt)] == prompt for prompt in prompts):
         assert chat.encode(messages).ids == whole
 

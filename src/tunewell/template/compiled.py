@@ -16,7 +16,7 @@ from tunewell.template.conversation import EVERY_ANSWER, Loss, Segment, Shape, p
 from tunewell.template.encoded import NOT_TRAINED, Encoded
 from tunewell.template.family import Family, Piece
 from tunewell.template.jinja import jinja_of
-from tunewell.template.plan import Compiled, Edge, compile_pieces
+from tunewell.template.plan import Compiled, Edge, compile_pieces, fitted
 from tunewell.template.tokens import Place, Tokens
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class FamilyFormat:
     """
 
     def __init__(self, family: Family, tokenizer: "PreTrainedTokenizerBase", *, where: str = "template") -> None:
-        self.family = family
         self._tokenizer = tokenizer
         self._tokens = Tokens(tokenizer, family.tokens, where=where)
+        self.family = fitted(family, self._tokens)
         self._compiled: dict[tuple[Shape, Edge], Compiled] = {}
         self._end = _constant(compile_pieces(family.end, _AFTER_ANSWER, self._tokens))
         if not self._end:

@@ -3,7 +3,7 @@
 The cuts between segments are where a served model takes over and hands back, so nothing may merge across them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from tunewell.errors import TemplateError
@@ -61,7 +61,7 @@ def segments(family: Family, messages: Sequence[Message], loss: Loss = EVERY_ANS
     """
     turns = _turns(family, messages)
     system = turns.system if turns.system is not None else family.default_system or None
-    only_last = loss.answers == "last" or bool(family.single or family.suffix) or bool(family.last and system is not None)
+    only_last = loss.answers == "last" or family.rewrites_history(has_system=system is not None)
     found: list[Segment] = []
     count = len(turns.questions)
     for place, question in enumerate(turns.questions):
@@ -70,7 +70,7 @@ def segments(family: Family, messages: Sequence[Message], loss: Loss = EVERY_ANS
         if place < len(turns.answers):
             answer = turns.answers[place]
             is_history = not is_last
-            kept = _without_thought(answer) if is_history and family.past_reasoning == "drop" else answer
+            kept = _PAST_ANSWERS[family.past_reasoning](answer) if is_history else answer
             trained = kept == answer and (is_last or not only_last)
             found.append(Segment(Shape("answer", "answer", is_last=is_last), {"assistant": kept}, trained))
     return found
@@ -129,7 +129,8 @@ def _turns(family: Family, messages: Sequence[Message]) -> _Turns:
     if has_system and not family.takes_system:
         hint = "put it into the question, leave it out, or take a family with a system text"
         raise TemplateError(f"`{family.name}` has no place for a system text", hint=hint)
-    contents = [message.content.strip() if family.trim else message.content for message in messages]
+    trims = family.trims
+    contents = [message.content.strip() if message.role in trims else message.content for message in messages]
     system = contents[0] if has_system else None
     return _Turns(system, contents[has_system::2], contents[has_system + 1 :: 2])
 
@@ -154,5 +155,12 @@ def _question(family: Family, question: str, system: str | None, *, place: int, 
     return Segment(Shape("question", form, opens, has_system, is_last), values, trained=False)
 
 
-def _without_thought(answer: str) -> str:
-    return answer.rpartition(THOUGHT_ENDS)[2].lstrip("\n") if THOUGHT_ENDS in answer else answer
+def _cut_thought(answer: str) -> str:
+    return answer.rpartition(THOUGHT_ENDS)[2]
+
+
+def _drop_thought(answer: str) -> str:
+    return _cut_thought(answer).lstrip("\n") if THOUGHT_ENDS in answer else answer
+
+
+_PAST_ANSWERS: Mapping[str, Callable[[str], str]] = {"keep": str, "drop": _drop_thought, "cut": _cut_thought}

@@ -23,6 +23,9 @@ Kind = Literal["text", "token", "id", "special", "round", "content"]
 Content = Literal["system", "user", "assistant", "instruction", "input"]
 ADDED_BOS = "added_bos"
 _SPECIALS = ("bos", "eos", ADDED_BOS)
+_TRIMMED = ("system", "user", "assistant")
+_PAST_REASONING = ("keep", "drop", "cut")
+_MOST_IDS = 2**32  # no tokenizer numbers its tokens further
 AUTO = "auto"
 """The name of the tokenizer's own chat template, where a family's name could stand."""
 _SHIPPED = FOLDER / "template"
@@ -48,16 +51,17 @@ class Family:
     `last` stands in its place where a format puts the system text inside the first or the last question. `single` is a
     conversation's only question where that looks unlike others, `with_input` a question whose first line is an instruction and
     whose other lines are its input, `suffix` what follows the last question alone. `past_end` stands in place of `end` after
-    answers that are history by now, `between` before every later question. `trim` takes white space from the ends of contents.
-    `past_reasoning: drop` leaves `<think>…</think>` out of answers that are history. `stop` are the tokens a server must stop on.
+    answers that are history by now, `between` before every later question. `trim` takes white space from the ends of contents:
+    of all, or of those in a list. `past_reasoning: drop` leaves `<think>…</think>` and the line breaks after it out of answers that
+    are history, `cut` leaves those line breaks. `stop` are the tokens a server must stop on.
     """
 
     name: str
     source: str
     notes: str = ""
     default_system: str = ""
-    trim: bool = False
-    past_reasoning: Literal["keep", "drop"] = "keep"
+    trim: bool | tuple[str, ...] = False
+    past_reasoning: Literal["keep", "drop", "cut"] = "keep"
     prefix: Pieces = ()
     system: Pieces = ()
     first: Pieces = ()
@@ -78,9 +82,13 @@ class Family:
         return bool(self.system or self.first or self.last)
 
     @property
-    def rewrites_history(self) -> bool:
+    def trims(self) -> frozenset[str]:
+        """The contents whose ends are freed of white space."""
+        return frozenset(_TRIMMED if self.trim is True else self.trim or ())
+
+    def rewrites_history(self, *, has_system: bool) -> bool:
         """Whether an earlier question looks another way once it is history: then only the last answer can be trained."""
-        return bool(self.last or self.single or self.suffix)
+        return bool(self.single or self.suffix or (self.last and has_system))
 
     @property
     def tokens(self) -> list[Piece]:
@@ -107,17 +115,23 @@ def is_file_name(name: str) -> bool:
 def load_family(name: str) -> Family:
     """A family by its name, or by the path of its file (`.yaml`). Raises `TemplateError` where there is no such family."""
     path = Path(name) if is_file_name(name) else _SHIPPED / f"{name}.yaml"
-    if not path.is_file():
+    if not (path.is_file() if is_file_name(name) else name in family_names()):
         hint = _guess(name, family_names()) or "`tunewell template list` shows the families; your own is a file ending in .yaml"
         raise TemplateError(f"there is no prompt family `{name}`", where="template", hint=hint)
-    return _read(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(f"the family cannot be read: {error}", where=str(path)) from error
+    return _read(path, text)
 
 
 @cache
-def _read(path: Path) -> Family:
+def _read(path: Path, text: str) -> Family:
     try:
-        entry = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        entry = yaml.safe_load(text)
+    except RecursionError as error:
+        raise TemplateError("the family cannot be read: it is nested too deeply", where=str(path)) from error
+    except (ValueError, yaml.YAMLError) as error:
         raise TemplateError(f"the family cannot be read: {error}", where=str(path)) from error
     if not isinstance(entry, Mapping):
         raise TemplateError("a family is a mapping of its parts", where=str(path), hint=f"its keys are {', '.join(_KEYS)}")
@@ -142,15 +156,16 @@ _ONE_OF = ("system", "first", "last")
 
 def read_family(name: str, entry: Mapping[str, Any], *, where: str) -> Family:
     """A family from the mapping of its file. All mistakes are named at once, in a `TemplateError`."""
-    problems = [f"{key}: unknown key. {_guess(str(key), _KEYS)}".rstrip() for key in entry if key not in _KEYS]
+    problems = [f"{_printable(key)}: unknown key. {_guess(str(key), _KEYS)}".rstrip() for key in entry if key not in _KEYS]
     problems += [f"{key}: missing" for key in ("source", "turn", "end") if key not in entry]
-    problems += [f"{key}: a text is wanted" for key in _TEXTS if not isinstance(entry.get(key, ""), str)]
-    if not isinstance(entry.get("trim", False), bool):
-        problems.append("trim: true or false is wanted")
-    if entry.get("past_reasoning", "keep") not in ("keep", "drop"):
-        problems.append("past_reasoning: keep or drop is wanted")
+    problems += [f"{key}: a text is wanted" for key in _TEXTS if not _is_text(entry.get(key, ""))]
+    trim = entry.get("trim", False)
+    if not (isinstance(trim, bool) or (isinstance(trim, list) and all(name in _TRIMMED for name in trim))):
+        problems.append(f"trim: true, false or a list of {', '.join(_TRIMMED)} is wanted")
+    if entry.get("past_reasoning", "keep") not in _PAST_REASONING:
+        problems.append(f"past_reasoning: one of {', '.join(_PAST_REASONING)} is wanted")
     stop = entry.get("stop", [])
-    if not (isinstance(stop, list) and all(isinstance(text, str) and text for text in stop)):
+    if not (isinstance(stop, list) and all(_is_text(text) and text for text in stop)):
         problems.append("stop: a list of texts is wanted")
     pieces: dict[str, Pieces] = {}
     for key in _PIECES:
@@ -161,8 +176,8 @@ def read_family(name: str, entry: Mapping[str, Any], *, where: str) -> Family:
     problems += _system_problems(entry)
     if problems:
         raise TemplateError("\n  ".join(["this is no prompt family", *problems]), where=where)
-    plain = {key: entry[key] for key in (*_TEXTS, "trim", "past_reasoning") if key in entry}
-    return Family(name=name, **plain, **cast("Any", pieces), stop=tuple(stop))
+    plain = {key: entry[key] for key in (*_TEXTS, "past_reasoning") if key in entry}
+    return Family(name=name, **plain, **cast("Any", pieces), trim=trim if isinstance(trim, bool) else tuple(trim), stop=tuple(stop))
 
 
 def family_entry(family: Family) -> dict[str, Any]:
@@ -174,7 +189,7 @@ def family_entry(family: Family) -> dict[str, Any]:
             continue
         if item.name in _PIECES:
             value = [_piece_entry(piece) for piece in value]
-        entry[item.name] = list(value) if item.name == "stop" else value
+        entry[item.name] = list(value) if isinstance(value, tuple) else value
     return entry
 
 
@@ -231,6 +246,8 @@ _FORMS: Mapping[str, tuple[type, Sequence[Any]]] = {
 def _read_piece(item: Any) -> Piece | str:
     """A piece, or what is wrong with it."""
     if isinstance(item, str):
+        if not _is_text(item):
+            return "half of a pair of surrogates is no text"
         return Piece("text", item, item) if item else "an empty text"
     if not isinstance(item, Mapping):
         return "a piece is a text, or a mapping such as {token: NAME}"
@@ -240,13 +257,24 @@ def _read_piece(item: Any) -> Piece | str:
     kind = kinds[0]
     wanted, allowed = _FORMS[kind]
     value, shown = item[kind], item.get("text", item[kind] if kind == "token" else "")
-    if not isinstance(value, wanted) or isinstance(value, bool) or value == "":
+    if not isinstance(value, wanted) or isinstance(value, bool) or value == "" or (wanted is str and not _is_text(value)):
         return f"{kind}: {'a number' if wanted is int else 'a text'} is wanted"
+    if kind == "id" and not 0 <= cast("int", value) < _MOST_IDS:
+        return "id: a token has a number from 0 on, below 2 to the power of 32"
     if allowed and value not in allowed:
         return f"{kind}: one of {', '.join(allowed)} is wanted"
-    if not isinstance(shown, str):
+    if not _is_text(shown):
         return "text: a text is wanted"
     return Piece(cast("Kind", kind), cast("str | int", value), shown)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a text that can be written: without half a pair of surrogates."""
+    return isinstance(value, str) and _printable(value) == value
+
+
+def _printable(value: Any) -> str:
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _guess(name: str, known: Sequence[str]) -> str:

@@ -30,7 +30,7 @@ def jinja_of(family: Family, names: Mapping[Piece, str], *, marks: bool = True) 
     writer = _Writer(names, _contents(family))
     turns = "turns" if family.takes_system else "messages"
     body = [
-        *(["{%- set content = message.content | trim %}"] if family.trim else []),
+        *(["{%- set content = message.content | trim %}"] if family.trims & {"user", "assistant"} else []),
         "{%- if message.role == 'user' and loop.index0 % 2 == 0 %}",
         *_indented(_question(family, writer)),
         "{%- elif message.role == 'assistant' and loop.index0 % 2 == 1 %}",
@@ -83,9 +83,9 @@ class _Choice(NamedTuple):
 
 
 def _contents(family: Family) -> dict[str, str]:
-    content = "content" if family.trim else "message.content"
+    user, assistant = ("content" if role in family.trims else "message.content" for role in ("user", "assistant"))
     rest = "(lines[1:] | join('\\n'))"
-    return {"system": "system", "user": content, "assistant": content, "instruction": "lines[0]", "input": rest}
+    return {"system": "system", "user": user, "assistant": assistant, "instruction": "lines[0]", "input": rest}
 
 
 def _front(family: Family, writer: _Writer) -> list[str]:
@@ -93,7 +93,7 @@ def _front(family: Family, writer: _Writer) -> list[str]:
     if not family.takes_system:
         refuse = f"{{{{- raise_exception({_quoted(_NO_PLACE)}) }}}}"
         return [*_chosen([_Choice(has_system, [refuse]), _Choice("", [])]), *writer.lines(family.prefix)]
-    own = f"{{%- set system = messages[0].content{' | trim' if family.trim else ''} %}}"
+    own = f"{{%- set system = messages[0].content{' | trim' if 'system' in family.trims else ''} %}}"
     default = f"{{%- set system = {_quoted(family.default_system) if family.default_system else 'none'} %}}"
     lines = _chosen(
         [
@@ -131,9 +131,10 @@ def _answers(family: Family, writer: _Writer, *, marks: bool) -> list[_Choice]:
     past = family.answer + (family.end if family.past_end is None else family.past_end)
     latest = _trained(writer.lines(family.answer + family.end), marks=marks)
     choices: list[_Choice] = []
-    if family.past_reasoning == "drop":
+    if family.past_reasoning != "keep":
         content, ends = writer.contents["assistant"], _quoted(THOUGHT_ENDS)
-        said = {**writer.contents, "assistant": f"{content}.split({ends})[-1].lstrip('\\n')"}
+        strips = ".lstrip('\\n')" if family.past_reasoning == "drop" else ""
+        said = {**writer.contents, "assistant": f"{content}.split({ends})[-1]{strips}"}
         choices.append(_Choice(f"not loop.last and {ends} in {content}", writer._replace(contents=said).lines(past)))
     if family.last:
         choices.append(_Choice(f"not loop.last{_under_system(family)}", writer.lines(past)))

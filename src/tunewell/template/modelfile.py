@@ -55,7 +55,7 @@ def _refuse_unsayable(family: Family, system: str) -> None:
     parts = {
         "rounds (it does not count)": any(piece.kind == "round" for piece in family.turn + family.single),
         "`with_input` (it does not split a text)": bool(family.with_input),
-        "`past_reasoning: drop` (it does not cut a text)": family.past_reasoning == "drop",
+        "`past_reasoning: drop` (it does not cut a text)": family.past_reasoning != "keep",
     }
     if unsayable := [part for part, is_used in parts.items() if is_used]:
         hint = "llama.cpp and vLLM read the chat template; or take that out of a copy of the family's file, if your data do without"

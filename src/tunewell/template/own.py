@@ -40,10 +40,12 @@ class TokenizerFormat:
     """Encodes conversations by a tokenizer's own chat template; trains each answer and the end token after it.
 
     Where a family writes the golden conversations and their prompts as the template does, it encodes every row whose texts the
-    template writes alike, which is fast. Any other row is followed exactly: the text of the conversation up to an answer, rendered
-    with the generation prompt, must be a prefix of the whole, in characters and in tokens. A template for which that does not hold
-    is refused, because a served model would then see other tokens than the trained one. What a template writes after the end of
-    the last answer is left out: nothing is learnt there.
+    template writes alike, which is fast; control tokens inside a message are plain text there. Any other row is followed exactly:
+    the text of the conversation up to an answer, rendered with the generation prompt, must be a prefix of the whole, in characters
+    and in tokens. A row for which that does not hold is refused, because a served model would then see other tokens than the
+    trained one; so is one with control tokens in a message. A row in which a past answer begins with white space is followed even
+    where both write it alike: a server encodes that white space together with the prompt before it, a family apart from it. What
+    a template writes after the end of the last answer is left out: nothing is learnt there.
     """
 
     name = "auto"
@@ -133,10 +135,10 @@ class TokenizerFormat:
         parts = [[messages, *_prompts(messages, loss)] for messages in rows]
         ours = iter(self._texts([part for row in parts for part in row]))
         same = [[self._written_alike(part, next(ours)) for part in row] for row in parts]
-        return [all(row) for row in same]
+        return [all(alike) and not _merges(messages) for messages, alike in zip(rows, same, strict=True)]
 
     def _written_alike(self, messages: Sequence[Message], text: str | None) -> bool:
-        if text is None or self.twin is None or any(self._control.search(message.content) for message in messages):
+        if text is None or self.twin is None:
             return False
         try:
             return _same(text, self.twin.text(messages), messages)
@@ -251,6 +253,11 @@ def _prompts(messages: Sequence[Message], loss: Loss) -> list[Sequence[Message]]
     if loss.answers == "last":
         places = [place for place in places if place == len(messages) - 1]
     return [messages[:place] for place in places]
+
+
+def _merges(messages: Sequence[Message]) -> bool:
+    """Whether a past answer begins with white space, which a tokenizer may merge with the end of the prompt before it."""
+    return any(message.role == "assistant" and message.content[:1].isspace() for message in messages[:-1])
 
 
 def _same(own: str | None, by_family: str | None, messages: Sequence[Message]) -> bool:

@@ -1,10 +1,11 @@
 """A segment of a family compiled for a tokenizer: ids that never change, and texts that wait for their contents."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from tunewell.template.conversation import shown
-from tunewell.template.family import ADDED_BOS, Piece
+from tunewell.template.family import ADDED_BOS, Family, Piece, Pieces
 from tunewell.template.tokens import Place, Tokens
 
 _TOKENS = ("token", "id", "special")
@@ -43,6 +44,34 @@ class Compiled(NamedTuple):
 
     atoms: list[Atom]
     edge: Edge
+
+
+def fitted(family: Family, tokens: Tokens) -> Family:
+    """The family without the spaces that the tokenizer puts after a special token by itself; else they would stand there twice."""
+    if not tokens.doubles_a_space:
+        return family
+    asks = [part for part in (family.turn, family.first, family.last, family.single, family.with_input, family.suffix) if part]
+    after_token = all(part[-1].kind in _TOKENS for part in asks)
+    return replace(
+        family,
+        system=_without_spaces(family.system),
+        first=_without_spaces(family.first),
+        last=_without_spaces(family.last),
+        turn=_without_spaces(family.turn),
+        answer=_without_spaces(family.answer, after_token=after_token),
+    )
+
+
+def _without_spaces(pieces: Pieces, *, after_token: bool = False) -> Pieces:
+    kept: list[Piece] = []
+    for piece in pieces:
+        text = piece.text.removeprefix(" ") if piece.kind == "text" and after_token else piece.text
+        after_token = piece.kind in _TOKENS
+        if piece.kind != "text":
+            kept.append(piece)
+        elif text:
+            kept.append(Piece("text", text, text))
+    return tuple(kept)
 
 
 def compile_pieces(pieces: Sequence[Piece], edge: Edge, tokens: Tokens) -> Compiled:

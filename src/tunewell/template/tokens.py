@@ -58,6 +58,11 @@ class Tokens:
         own = self._tokenizer.eos_token_id
         return [] if own is None else [cast("int", own)]
 
+    @property
+    def doubles_a_space(self) -> bool:
+        """Whether a space of its own comes in front of a text after a special token, even where that text begins with one."""
+        return self.encode(" a", Place.AFTER_SPECIAL) != self.encode(" a", Place.CONTINUED)
+
     def named(self, name: str) -> int | None:
         """The id of a token by its name, or None where the vocabulary has no such token."""
         return self._backend.token_to_id(name)
