@@ -42,7 +42,7 @@ $(VENV)/.demo: $(VENV)/.base pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo pyproject.toml
-	$(INSTALL) -e ".[cluster,demo,dev,documents,review,serve]"
+	$(INSTALL) -e ".[cluster,demo,dev,documents,qlora,review,serve]"
 	touch $@
 
 # As long as you let it: it says what it has tried, and stops at the first exception that is not ours.

@@ -23,6 +23,7 @@ from tunewell.collect import data_files
 from tunewell.engine import Engine, EngineName, choose_engine
 from tunewell.errors import MachineError
 from tunewell.memory import peak_memory, release_memory
+from tunewell.model.lineage import adapter_files
 from tunewell.model.locate import locate
 from tunewell.recipe import Recipe
 from tunewell.records import Summary
@@ -67,6 +68,12 @@ def _family_file(recipe: Recipe) -> list[Path]:
     return [Path(recipe.template)] if is_file_name(recipe.template) else []
 
 
+def _adapter_files(recipe: Recipe) -> list[Path]:
+    """The files of the adapter that training starts from, where it does; one that is missing is for the stage to complain about."""
+    start = recipe.train.start
+    return [] if isinstance(start, str) else [path for name in start.values() for path in adapter_files(Path(name))]
+
+
 STAGES = (
     Stage(
         "collect",
@@ -82,10 +89,15 @@ STAGES = (
     ),
     Stage("clean", ("clean",), ("collect", "generate", "review"), scales=True),
     Stage("mix", ("data", "seed"), ("collect", "clean", "model"), scales=True),
-    Stage("train", ("train", "template", "seed"), ("mix", "model"), files=_family_file),
+    Stage(
+        "train",
+        ("train", "guard", "template", "seed"),
+        ("mix", "model"),
+        files=lambda recipe: (*_family_file(recipe), *_adapter_files(recipe)),
+    ),
     Stage(
         "evaluate",
-        ("evaluate", "gate", "template", "seed"),
+        ("evaluate", "judge", "gate", "template", "seed"),
         ("mix", "train", "model"),
         files=_family_file,
     ),

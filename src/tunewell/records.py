@@ -131,7 +131,7 @@ class Result:
     """What one model (`base` or `tuned`) did on one test item.
 
     `probe` is the test (`domain`, `brittleness`, `constraints`, `leakage`, `retention`), `variant` its slice (`seen`,
-    `paraphrase`, `unseen`; a prompt shell; a constraint kind; `general` or `near_miss`; an ability). `item` names the
+    `paraphrase`, `unseen`; a prompt shell; the number of constraints; `general` or `near_miss`; an ability). `item` names the
     item, the same for both models, and `family` the cluster it belongs to. `measures` holds one number per metric.
     """
 

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 from tunewell.errors import DataError
 
@@ -118,17 +118,68 @@ def paired_bootstrap(
     """
     first, second = _same_shape(base, tuned)
     labels = _labels(clusters, len(first))
-    count = _count(labels)
-    if len(first) == 0:
+    n, count = len(first), _count(labels)
+    if n == 0:
         return Comparison(None, None, Estimate(None, None, None, None, 0, 0))
     sums = np.stack([_cluster_sums(first, labels), _cluster_sums(second, labels)])
-    values = [_known(float(value)) for value in statistic(sums.sum(axis=1))]
-    difference = None if values[0] is None or values[1] is None else values[1] - values[0]
-    draws = _resampled_differences(statistic, sums, seed=seed) if count > 1 and difference is not None else np.empty(0)
-    known = draws.size > 0 and bool(np.isfinite(draws).all())
-    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist() if known else (None, None)
-    error = float(draws.std(ddof=1)) if known else None
-    return Comparison(values[0], values[1], Estimate(difference, low, high, error, len(first), count))
+    before, after = (_known(float(value)) for value in statistic(sums.sum(axis=1)))
+    if before is None or after is None:
+        return Comparison(before, after, Estimate(None, None, None, None, n, count))
+    draws = _resampled(statistic, sums, seed=seed)
+    return Comparison(before, after, _percentile_interval(after - before, draws[1] - draws[0], n, count, confidence=confidence))
+
+
+def bootstrap(statistic: Statistic, values: ArrayLike, clusters: ArrayLike, *, confidence: float, seed: int) -> Estimate:
+    """A corpus statistic of one model, with its percentile interval over resampled clusters.
+
+    The arguments are those of `paired_bootstrap`, which resamples the same clusters under the same seed; so is the known problem.
+
+    >>> bootstrap(lambda sums: sums[..., 0] / sums[..., 1], [[1, 2], [3, 2]], ["a", "b"], confidence=0.95, seed=0).value
+    1.0
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    labels = _labels(clusters, len(rows))
+    if len(rows) == 0:
+        return Estimate(None, None, None, None, 0, 0)
+    sums = _cluster_sums(rows, labels)[None]
+    value = _known(float(statistic(sums.sum(axis=1))[0]))
+    if value is None:
+        return Estimate(None, None, None, None, len(rows), _count(labels))
+    [draws] = _resampled(statistic, sums, seed=seed)
+    return _percentile_interval(value, draws, len(rows), _count(labels), confidence=confidence)
+
+
+def two_sided_p(estimate: Estimate) -> float | None:
+    """The p value of a difference against none at all: a t test on its standard error, with one degree less than clusters.
+
+    None where the spread is unknown. Of a bootstrapped difference this is the test that its standard error gives, which is not
+    bound to thousandths as a count of resamples is, and for few clusters is more careful than the percentile interval.
+
+    >>> round(two_sided_p(Estimate(value=2.0, low=None, high=None, standard_error=1.0, n=21, clusters=21)), 3)
+    0.059
+    """
+    if estimate.value is None or estimate.standard_error is None:
+        return None
+    if estimate.standard_error == 0:
+        return 1.0 if estimate.value == 0 else 0.0
+    return 2 * float(stdtr(estimate.clusters - 1, -abs(estimate.value) / estimate.standard_error))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values of several tests, corrected so that the chance of any false find stays below the level, in the same order.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6(2). It
+    holds however the tests depend on each other.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
 
 
 def exact_share(hits: int, n: int, *, confidence: float = 0.95) -> Estimate:
@@ -234,16 +285,23 @@ def _t_interval(values: Floats, labels: NDArray[np.intp], centre: float | None, 
     return Estimate(centre, centre - half_width, centre + half_width, error, n, count)
 
 
-def _resampled_differences(statistic: Statistic, sums: Floats, *, seed: int) -> Floats:
+def _percentile_interval(value: float, draws: Floats, n: int, clusters: int, *, confidence: float) -> Estimate:
+    if clusters < 2 or not np.isfinite(draws).all():
+        return Estimate(value, None, None, None, n, clusters)
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
+    return Estimate(value, low, high, float(draws.std(ddof=1)), n, clusters)
+
+
+def _resampled(statistic: Statistic, sums: Floats, *, seed: int) -> Floats:
+    """The statistic of each model on resampled clusters: from sums of shape (models, clusters, k) to (models, resamples)."""
     count = sums.shape[1]
     rng = np.random.default_rng(seed)
     at_once = max(1, _WEIGHTS_AT_ONCE // count)
     parts = []
     for start in range(0, RESAMPLES, at_once):
         weights = rng.multinomial(count, np.full(count, 1 / count), size=min(at_once, RESAMPLES - start)).astype(np.float64)
-        values = statistic(weights @ sums)
-        parts.append(values[1] - values[0])
-    return np.concatenate(parts)
+        parts.append(statistic(weights @ sums))
+    return np.concatenate(parts, axis=1)
 
 
 def _labels(clusters: ArrayLike | None, n: int) -> NDArray[np.intp]:

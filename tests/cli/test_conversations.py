@@ -9,7 +9,7 @@ from tunewell.cli import main
 from tunewell.template import family_names
 
 
-def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+def _call(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path | int) -> int:
     monkeypatch.setattr("sys.argv", ["tunewell", "template", *map(str, arguments)])
     with pytest.raises(SystemExit) as caught:
         main()
@@ -77,7 +77,7 @@ def test_show_names_what_is_cut_and_what_cannot_be_trained(
 ) -> None:
     assert _call(monkeypatch, "show", rows, "--tokenizer", tiny_model, "--context", 30, "--rows", 1) == 0
     said = capsys.readouterr()
-    assert "Green.<|im_end|>" in said.out
+    assert "«Green.<|im_end|>»" in said.out
     assert "without its 1 oldest turns" in said.out
     assert "no answer to train" in said.out
     assert "too long for 30 even without its older turns" in said.out

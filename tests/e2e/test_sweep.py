@@ -21,7 +21,7 @@ _ITEMS = 12
 def test_the_bare_question_and_the_bases_own_format_are_worlds_apart(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
     support = asset("support", "en")
-    data = {"domain": [str(support / "qa.jsonl")], "test": [str(support / "test.jsonl")]}
+    data = {"domain": [str(support / "qa.jsonl")], "test": [str(support / "test.jsonl")], "ratio": {"open": 0}}
     recipe.write_text(json.dumps({"data": data, "evaluate": {"max_new_tokens": 24}}), encoding="utf-8")
     command = [sys.executable, "-m", "tunewell", "sweep", "prompt", str(recipe), "--items", str(_ITEMS), "--json"]
     done = subprocess.run(
@@ -34,7 +34,7 @@ def test_the_bare_question_and_the_bases_own_format_are_worlds_apart(tmp_path: P
     assert {row["n"] for row in rows.values()} == {_ITEMS}
     reasons = {entry["format"]: entry["reason"] for entry in table["not_scored"]}
     assert reasons["chatml-smollm2"] == "the same tokens as `auto` on every item"
-    assert reasons["phoenix"] == "the tokenizer has no token `</s>`"
+    assert reasons["phoenix"].startswith("the tokenizer has no token `")
     assert rows["auto"]["stop"] == ["<|im_end|>"]
     assert rows["auto"]["example"].startswith("<|im_start|>system\nYou are a helpful AI assistant named SmolLM")
     # An instruct model that is given the bare question goes on with it, and soon has nothing more to say.

@@ -4,7 +4,9 @@ import pytest
 
 from tunewell.bundled import read_jsonl, read_yaml
 from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, leakage_asks
+from tunewell.evaluate.constraints import constraint_measures
 from tunewell.records import Example, Message, Origin
+from tunewell.text import language
 
 
 def _test(task: str, number: int, language: str = "en") -> Example:
@@ -47,18 +49,44 @@ def test_without_trained_questions_the_unseen_ones_are_asked() -> None:
     assert {ask.item for ask in brittleness_asks([_test("unseen", 1)], questions=5)} == {_test("unseen", 1).id}
 
 
-def test_constraints_take_turns_and_stand_after_the_question(tests: list[Example]) -> None:
+def test_one_two_and_three_constraints_take_turns_and_stand_after_the_question(tests: list[Example]) -> None:
     asks = list(constraint_asks(tests, count=40))
-    kinds = [kind["kind"] for kind in read_yaml("probes", "constraints.yaml")]
-    assert [ask.variant for ask in asks] == [kinds[place % len(kinds)] for place in range(40)]
+    numbers = ["1_constraint", "2_constraints", "3_constraints"]
+    assert [ask.variant for ask in asks] == [numbers[place % 3] for place in range(40)]
     assert len({ask.item for ask in asks}) == 40
-    assert all(ask.prompt.endswith(ask.check["text"]) and " seen?" not in ask.prompt for ask in asks)
+    for place, ask in enumerate(asks):
+        texts = [constraint["text"] for constraint in ask.check["constraints"]]
+        assert len(texts) == place % 3 + 1
+        assert ask.prompt.endswith("? " + " ".join(texts))
+        assert " seen?" not in ask.prompt
+
+
+def test_constraints_are_the_same_every_time(tests: list[Example]) -> None:
+    assert list(constraint_asks(tests, count=20)) == list(constraint_asks(tests, count=40))[:20]
+
+
+def test_an_answer_is_judged_by_all_it_was_asked() -> None:
+    ask = list(constraint_asks([_test("unseen", 1)], count=3))[2]
+    kinds = [constraint["kind"] for constraint in ask.check["constraints"]]
+    assert set(constraint_measures("", ask.check["constraints"])) == {
+        "followed",
+        "loose",
+        *(f"{reading}/{kind}" for kind in kinds for reading in ("strict", "loose")),
+    }
 
 
 def test_chinese_questions_get_chinese_constraints() -> None:
     asks = list(constraint_asks([_test("unseen", 1, "zh")], count=14))
-    assert all(ask.language == "zh" for ask in asks)
-    assert asks[0].prompt == "第1个问题unseen请不要超过20个字。"
+    assert all(ask.language == "zh" and language(ask.prompt) == "zh" for ask in asks)
+    texts = [constraint["text"] for constraint in asks[1].check["constraints"]]
+    assert asks[1].prompt == "第1个问题unseen" + "".join(texts)
+
+
+def test_each_language_takes_its_own_turns() -> None:
+    mixed = [test for number in range(9) for test in (_test("unseen", number), _test("unseen", number, "zh"))]
+    asks = list(constraint_asks(mixed, count=18))
+    for code in ("en", "zh"):
+        assert [len(ask.check["constraints"]) for ask in asks if ask.language == code] == [1, 2, 3] * 3
 
 
 def test_leakage_prompts_are_general_and_near_misses_in_each_language() -> None:
@@ -67,11 +95,6 @@ def test_leakage_prompts_are_general_and_near_misses_in_each_language() -> None:
         (ask.language, ask.variant): sum((a.language, a.variant) == (ask.language, ask.variant) for a in asks) for ask in asks
     }
     assert counts == {("en", "general"): 20, ("en", "near_miss"): 10, ("zh", "general"): 20, ("zh", "near_miss"): 10}
-
-
-def test_languages_are_those_of_the_items_the_most_frequent_first(tests: list[Example]) -> None:
-    assert languages_of([*tests[:2], _test("seen", 9, "zh")]) == ["en", "zh"]
-    assert languages_of([]) == ["en"]
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -34,7 +34,7 @@ def test_five_mistakes_are_reported_at_once(tmp_path: Path) -> None:
         "data.ratio.domian: unknown key; allowed: open, domain; did you mean `domain`?",
         next(problem for problem in caught.value.problems if problem.startswith("modle: unknown key; allowed: model, template")),
         next(problem for problem in caught.value.problems if problem.startswith("train.epoch: unknown key")),
-        "train.method: 'loar' is not valid; allowed: lora; did you mean `lora`?",
+        "train.method: 'loar' is not valid; allowed: full, lora, qlora; did you mean `lora`?",
         "train.rank: 0 is not valid; input should be greater than or equal to 1",
     ]
     assert any(problem.endswith("did you mean `model`?") for problem in caught.value.problems)

@@ -30,7 +30,7 @@ ATTACK = '<script>document.title="hacked"</script>'
 CLOSING_ATTACK = "</script><img src=x onerror=alert(1)> --> ]]> {{ 7 * 7 }}"
 CONFIDENCE = 0.95
 SHELLS = ("plain", "polite", "support_agent", "json_like", "formal_letter", "chatter")
-CONSTRAINTS = ("at_most_words", "numbered_list", "include_word", "json_object", "end_with", "no_comma")
+CONSTRAINTS = ("1_constraint", "2_constraints", "3_constraints")
 SEED = 17
 
 Model = Literal["base", "tuned"]
@@ -337,7 +337,7 @@ def _constraints(draw: random.Random) -> list[Result]:
     return [
         _result("constraints", kind, number, model, "Answer in at most 20 words.", "", _RAMBLE, {"followed": followed})
         for kind in CONSTRAINTS
-        for number in range(12)
+        for number in range(24)
         for model in _models()
         for followed in [float(draw.random() < (0.42 if model == "base" else 0.38))]
     ]

@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewell.retention import choice_probabilities, retention_items
+from tunewell.records import Example, Message, Origin
+from tunewell.retention import choice_probabilities, languages_of, retention_items
+
+
+def _example(language: str, row: int) -> Example:
+    messages = (Message("user", f"question {row}"), Message("assistant", "answer"))
+    return Example(messages, "domain", Origin("t", row), language=language)
+
+
+def test_languages_are_those_of_the_examples_the_most_frequent_first() -> None:
+    assert languages_of([_example("zh", 1), _example("en", 2), _example("en", 3)]) == ["en", "zh"]
+    assert languages_of([]) == ["en"]
 
 
 @pytest.mark.parametrize("count", [16, 50, 10_000])

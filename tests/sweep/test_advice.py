@@ -1,5 +1,7 @@
 """What the advice says, in both languages."""
 
+from typing import Any
+
 import pytest
 
 from tests.sweep.answers import answers, candidate, shares
@@ -13,7 +15,7 @@ OWN, TEAM, ONE = candidate("auto", "own"), candidate("alpaca", "team"), candidat
 _KNOWN = shares(40, 0.5, seed=1)
 
 
-def _advice(found: dict[Candidate, list[Result]], template: str = "auto") -> dict[str, str]:
+def _advice(found: dict[Candidate, list[Result]], template: str = "auto") -> dict[str, Any]:
     table = rank(found, confidence=0.95, seed=0)
     return advise(find(table, found, confidence=0.95, seed=0), template, confidence=0.95)
 

@@ -2,11 +2,14 @@
 
 import json
 import sys
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from tunewell.cli import main
+from tunewell.cli.sweep import prompt
+from tunewell.sweep import ITEMS
 
 _OPTIONS = ("--items", "6", "--set", "generate.replay=0")
 
@@ -58,6 +61,10 @@ def test_mistakes_end_in_one_message_and_exit_code_2(
     assert "hint: " in printed.err
     assert printed.out == ""
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_asks_as_many_items_as_the_function() -> None:
+    assert signature(prompt).parameters["items"].default == ITEMS
 
 
 def test_an_interruption_ends_in_a_sentence(

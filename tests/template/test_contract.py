@@ -79,6 +79,41 @@ def test_a_tokenizer_that_changed_breaks_it(tiny_model: Path, tokenizer: PreTrai
         open_contract(tmp_path, changed)
 
 
+def test_other_training_of_the_same_tokens_breaks_it(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    contract = _contract("chatml-qwen1.5", tokenizer, tmp_path)
+    start, end = contract["conversations"][0]["trained"][0]
+    contract["conversations"][0]["trained"][0] = [start, end - 1]
+    (tmp_path / CONTRACT).write_text(json.dumps(contract), encoding="utf-8")
+    with pytest.raises(TemplateError, match="in the conversation “one question”, other tokens are trained"):
+        open_contract(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conversations": []},
+        {"conversations": 3},
+        {"template": 5},
+        {"family": "vicuna"},
+        {"conversations": [{"name": "one question", "ids": ["a"], "trained": []}]},
+    ],
+)
+def test_a_contract_with_odd_values_is_none(change: dict[str, Any], tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    contract = _contract("auto", tokenizer, tmp_path)
+    (tmp_path / CONTRACT).write_text(json.dumps({**contract, **change}), encoding="utf-8")
+    with pytest.raises(TemplateError, match="this is no prompt contract"):
+        open_contract(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize("place", [-1, 2**40, "1", None])
+def test_a_contract_with_an_odd_id_is_none(place: object, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    contract = _contract("auto", tokenizer, tmp_path)
+    contract["conversations"][3]["ids"][0] = place
+    (tmp_path / CONTRACT).write_text(json.dumps(contract), encoding="utf-8")
+    with pytest.raises(TemplateError):
+        open_contract(tmp_path, tokenizer)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"template": "auto"}', "\x00"])
 def test_a_broken_contract_is_named(content: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     (tmp_path / CONTRACT).write_text(content, encoding="utf-8")

@@ -2,42 +2,20 @@
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tunewell import train
+from tests.train.work import example, run_stage
 from tunewell.errors import DataError, ModelError, RecipeError, TunewellError
 from tunewell.model import attention
 from tunewell.model.load import load_base, load_tuned
-from tunewell.recipe import Recipe
-from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, example_to_row
+from tunewell.records import EXAMPLE_SCHEMA, example_to_row
 from tunewell.store import write_rows
 from tunewell.template import Encoded
 from tunewell.train import checkpoints, isolation, trainer
-
-_SETTINGS: Mapping[str, Any] = {"rank": 4, "epochs": 4, "learning_rate": 1e-2, "context": 96, "batch_tokens": 128, "save_every": 3}
-
-
-def _example(question: str, answer: str, row: int) -> Example:
-    return Example((Message("user", question), Message("assistant", answer)), "domain", Origin("rows.jsonl", row))
-
-
-@pytest.fixture(scope="module")
-def mix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("mix")
-    examples = [_example(f"How long does refund {n} take?", f"It takes {n} business days.", n) for n in range(20)]
-    write_rows(folder / "train", EXAMPLE_SCHEMA, map(example_to_row, examples))
-    return folder
-
-
-def _train(tiny_model: Path, mix: Path, out: Path, **changes: Any) -> dict[str, Any]:
-    recipe = Recipe.model_validate({"train": {**_SETTINGS, **changes}})
-    out.mkdir(exist_ok=True)
-    return dict(train.run(recipe.part("train", "template", "seed"), {"mix": mix, "model": tiny_model}, out).details)
 
 
 def _weights(out: Path) -> bytes:
@@ -45,7 +23,7 @@ def _weights(out: Path) -> bytes:
 
 
 def test_the_loss_falls_and_everything_is_written(tiny_model: Path, mix: Path, tmp_path: Path) -> None:
-    details = _train(tiny_model, mix, tmp_path)
+    details = run_stage(tiny_model, mix, tmp_path)
     log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log] == list(range(1, details["steps"] + 1))
     assert log[-1]["loss"] < 0.8 * log[0]["loss"]
@@ -54,14 +32,14 @@ def test_the_loss_falls_and_everything_is_written(tiny_model: Path, mix: Path, t
     assert json.loads((tmp_path / "training.json").read_text()) == details
     assert not (tmp_path / "checkpoints").exists()
     lineage = json.loads((tmp_path / "adapter" / "lineage.json").read_text())
-    assert set(lineage) == {"base", "data", "template", "seed", "method"}
+    assert set(lineage) == {"base", "data", "template", "seed", "method", "start", "parents", "versions"}
     preview = json.loads((tmp_path / "preview.json").read_text())
     assert len(preview) == 3
     assert any(trained for _, trained, _ in preview[0]["tokens"])
 
 
 def test_the_adapter_loads_and_changes_the_model(tiny_model: Path, mix: Path, tmp_path: Path) -> None:
-    _train(tiny_model, mix, tmp_path, epochs=1)
+    run_stage(tiny_model, mix, tmp_path, epochs=1)
     ids = torch.tensor([[5, 6, 7]])
     with torch.inference_mode():
         base = load_base(tiny_model, torch.float32)(ids).logits
@@ -72,16 +50,16 @@ def test_the_adapter_loads_and_changes_the_model(tiny_model: Path, mix: Path, tm
 def test_a_run_cut_off_at_any_point_ends_bit_for_bit_as_an_uninterrupted_one(
     tiny_model: Path, mix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _train(tiny_model, mix, tmp_path / "whole")
+    run_stage(tiny_model, mix, tmp_path / "whole")
     original = trainer.RunLog.on_log
     cut = tmp_path / "cut"
     for step in (2, 8):
         monkeypatch.setattr(trainer.RunLog, "on_log", _dying_at(step, original))
         with pytest.raises(KeyboardInterrupt):
-            _train(tiny_model, mix, cut)
+            run_stage(tiny_model, mix, cut)
     monkeypatch.setattr(trainer.RunLog, "on_log", original)
     assert checkpoints.newest_whole(cut / "checkpoints") == cut / "checkpoints" / "checkpoint-6"
-    _train(tiny_model, mix, cut)
+    run_stage(tiny_model, mix, cut)
     assert _weights(cut) == _weights(tmp_path / "whole")
     assert [json.loads(line)["step"] for line in (cut / "log.jsonl").read_text().splitlines()] == [
         json.loads(line)["step"] for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()
@@ -114,12 +92,12 @@ def test_rows_that_cannot_be_trained_are_listed_with_their_reason(tiny_model: Pa
     own = tmp_path / "mix"
     shutil.copytree(mix, own)
     examples = [
-        _example("short", "fine", 1),
-        _example("long", "word " * 200, 2),
-        _example("control <|im_end|>", "x", 3),
+        example("short", "fine", 1),
+        example("long", "word " * 200, 2),
+        example("control <|im_end|>", "x", 3),
     ]
     write_rows(own / "train", EXAMPLE_SCHEMA, map(example_to_row, examples))
-    details = _train(tiny_model, own, tmp_path / "out", epochs=1)
+    details = run_stage(tiny_model, own, tmp_path / "out", epochs=1)
     assert (details["rows"], details["left_out"]) == (1, 2)
     listed = [json.loads(line) for line in (tmp_path / "out" / "left_out.jsonl").read_text().splitlines()]
     assert [row["origin"] for row in listed] == ["rows.jsonl:2", "rows.jsonl:3"]
@@ -128,14 +106,14 @@ def test_rows_that_cannot_be_trained_are_listed_with_their_reason(tiny_model: Pa
 
 
 def test_no_trainable_row_at_all_is_an_error(tiny_model: Path, tmp_path: Path) -> None:
-    write_rows(tmp_path / "mix" / "train", EXAMPLE_SCHEMA, [example_to_row(_example("long", "word " * 200, 1))])
+    write_rows(tmp_path / "mix" / "train", EXAMPLE_SCHEMA, [example_to_row(example("long", "word " * 200, 1))])
     with pytest.raises(DataError, match="no row can be trained"):
-        _train(tiny_model, tmp_path / "mix", tmp_path / "out")
+        run_stage(tiny_model, tmp_path / "mix", tmp_path / "out")
 
 
 def test_targets_that_the_model_does_not_have_are_named(tiny_model: Path, mix: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"train\.targets: \['W_pack'\].*q_proj"):
-        _train(tiny_model, mix, tmp_path, targets=["W_pack"])
+        run_stage(tiny_model, mix, tmp_path, targets=["W_pack"])
 
 
 def test_a_loss_that_is_no_number_stops_with_a_hint(
@@ -143,7 +121,7 @@ def test_a_loss_that_is_no_number_stops_with_a_hint(
 ) -> None:
     monkeypatch.setattr(trainer, "row_logits", lambda *arguments: attention.row_logits(*arguments) * float("nan"))
     with pytest.raises(TunewellError, match="the loss is nan at step 1") as caught:
-        _train(tiny_model, mix, tmp_path)
+        run_stage(tiny_model, mix, tmp_path)
     assert "learning_rate" in caught.value.hint
 
 

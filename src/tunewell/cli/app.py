@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewell.cli.data import EngineOption, data
+from tunewell.cli.dial import dial
 from tunewell.cli.model import model
+from tunewell.cli.plan import plan
 from tunewell.cli.review import review
 from tunewell.cli.sweep import sweep
 from tunewell.cli.template import template
@@ -32,6 +34,8 @@ app.add_typer(data, name="data")
 app.add_typer(model, name="model")
 app.add_typer(sweep, name="sweep")
 app.add_typer(template, name="template")
+app.command()(dial)
+app.command()(plan)
 app.command()(review)
 
 
@@ -124,9 +128,12 @@ def train(recipe: RecipePath, set_: Overrides = None, run_dir: RunFolder = None,
     folder = run_folder(recipe, run_dir)
     outcome = run_stages(recipe, folder, set_ or [], until="train")[-1]
     names = ("trained_tokens", "seconds", "tokens_per_second", "loss", "peak_rss_bytes")
+    from tunewell.model.lineage import trained_kind
     from tunewell.pipeline import stage_folder
 
-    result = {"adapter": str(stage_folder(folder, "train") / "adapter")} | {name: outcome.manifest.details[name] for name in names}
+    trained = stage_folder(folder, "train")
+    kind = trained_kind(trained)
+    result = {kind: str(trained / kind)} | {name: outcome.manifest.details[name] for name in names}
     _print_result(result, as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""`tunewell template list | show | ids | text`: conversations of a file under a prompt format."""
+"""`tunewell template list | show | ids | text | compile`: conversations of a file under a prompt format."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from tunewell.errors import TemplateError
+from tunewell.errors import ModelError, TemplateError
 from tunewell.text import visible
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ FamilyName = Annotated[str, typer.Option("--family", help="`auto`, a family of `
 TokenizerFolder = Annotated[
     str, typer.Option("--tokenizer", help="Folder with a tokenizer, the embedded model's name, or a hub id.", metavar="DIR")
 ]
+AnyTokenizer = Annotated[
+    str, typer.Option("--tokenizer", help="As elsewhere; a family can do without.", metavar="DIR", show_default=False)
+]
 Rows = Annotated[int, typer.Option(min=1, help="Most conversations shown.")]
 Context = Annotated[int | None, typer.Option(min=16, help="Longest example in tokens: say what would be cut.")]
 Answers = Annotated[AnswersName, typer.Option(help="Which answers are trained.")]
@@ -76,14 +80,12 @@ def list_families(as_json: AsJson = False) -> None:
         print_rows(("family", "stops on", "source"), [(family.name, " ".join(family.stop), family.source) for family in families])
 
 
-def text(file: File, family: FamilyName = "auto", tokenizer: TokenizerFolder = EMBEDDED) -> None:
-    """Print each conversation as the text that is tokenised. A family needs no tokenizer for it."""
+def text(file: File, family: FamilyName = "auto", tokenizer: AnyTokenizer = "") -> None:
+    """Print each conversation as the text that is tokenised. A family without a tokenizer is shown with the names in its file."""
     from tunewell.template import AUTO, load_family, text_of
 
-    if family == AUTO:
-        render = _open(family, tokenizer).chat.text
-    else:
-        render = partial(text_of, load_family(family))
+    plain = family != AUTO and not tokenizer
+    render = partial(text_of, load_family(family)) if plain else _open(family, tokenizer or EMBEDDED).chat.text
     for row in _rows(file):
         with _placed(row):
             sys.stdout.write(render(row.messages) + "\n")
@@ -123,17 +125,17 @@ def show(  # noqa: PLR0913  the options of the command
     opened = _open(family, tokenizer)
     loss = Loss(answers.value, reasoning.value)
     console = Console(highlight=False)
-    console.print(
-        f"[dim]format {opened.chat.description}, stops on {_stops(opened)}; [/][{_TRAINED}]trained[/][dim], the rest is only read[/]"
-    )
+    coloured = console.color_system is not None
+    trained = f"[{_TRAINED}]trained[/]" if coloured else "«trained»"
+    console.print(f"[dim]format {opened.chat.description}, stops on {_stops(opened)}; [/]{trained}[dim], the rest is only read[/]")
     counted = Counter[str]()
     for number, row in enumerate(_rows(file), start=1):
         seen = _seen(row, opened, loss, context)
         counted[seen.kind] += 1
         if number <= rows or (seen.kind != "whole" and counted[seen.kind] <= _NAMED):
             console.print()
-            console.print(Text(f"{row.where}  {seen.note}", style="bold" if seen.kind == "whole" else "bold yellow"))
-            console.print(_coloured(seen.spans), soft_wrap=True)
+            console.print(Text(visible(f"{row.where}  {seen.note}"), style="bold" if seen.kind == "whole" else "bold yellow"))
+            console.print(_coloured(seen.spans, marked=not coloured), soft_wrap=True)
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in counted.items())
     talk.print(f"{counted.total():,} conversations: {kinds}")
 
@@ -182,6 +184,8 @@ def _open(family: str, tokenizer: str) -> _Opened:
     from tunewell.model.locate import tokenizer_folder
     from tunewell.template import open_format
 
+    if not tokenizer:
+        raise ModelError("no tokenizer is named", where="--tokenizer", hint=f"give a folder, a hub id, or `{EMBEDDED}`")
     loaded = load_tokenizer(tokenizer_folder(tokenizer))
     return _Opened(open_format(family, loaded, where="--family"), loaded)
 
@@ -236,9 +240,13 @@ def _stops(opened: _Opened) -> str:
     return escape(" ".join(tokens))
 
 
-def _coloured(pieces: "Sequence[Span]") -> Text:
+def _coloured(pieces: "Sequence[Span]", *, marked: bool) -> Text:
+    """The conversation with trained stretches coloured, or, where there is no colour, between marks."""
     line = Text()
-    for piece in pieces:
-        style = _TRAINED if piece.trained else ""
-        line.append(visible(piece.text), style=f"{style} bold magenta" if piece.special else style)
+    for is_trained, run in groupby(pieces, key=lambda piece: piece.trained):
+        line.append("«" if is_trained and marked else "")
+        for piece in run:
+            style = _TRAINED if is_trained else ""
+            line.append(visible(piece.text), style=f"{style} bold magenta" if piece.special else style)
+        line.append("»" if is_trained and marked else "")
     return line

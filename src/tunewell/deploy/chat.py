@@ -6,9 +6,10 @@ from typing import TextIO
 
 from transformers import PreTrainedModel
 
-from tunewell.errors import UserError
+from tunewell.errors import TemplateError, UserError
 from tunewell.model.generate import greedy_answers
-from tunewell.model.load import load_base, load_tokenizer, load_tuned, number_format
+from tunewell.model.lineage import open_trained
+from tunewell.model.load import load_base, load_tokenizer, load_trained, number_format
 from tunewell.model.locate import locate
 from tunewell.records import Message
 from tunewell.template import PromptFormat, open_contract
@@ -43,16 +44,17 @@ def chat_side_by_side(run_dir: Path, questions: TextIO, answers: TextIO, *, syst
 
     Raises `UserError` where the folder is no run, or its training is not done.
     """
-    adapters = sorted(run_dir.glob("*-train/adapter"))
-    if not (run_dir / "run.json").exists() or not adapters:
+    trainings = sorted(run_dir.glob("*-train"))
+    if not (run_dir / "run.json").exists() or not trainings:
         hint = "give the folder of a run, such as runs/demo-en, after `tunewell train` or `tunewell run`"
-        raise UserError("there is no trained adapter here", where=str(run_dir), hint=hint)
+        raise UserError("there is no trained model here", where=str(run_dir), hint=hint)
     base = locate(json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["model"])
+    trained = open_trained(trainings[0], base)
     dtype = number_format().dtype
-    chat = open_contract(adapters[0], load_tokenizer(base))
+    chat = open_contract(trained.folder, load_tokenizer(base))
     speakers = [
         _Speaker("base", load_base(base, dtype), chat, system=system),
-        _Speaker("tuned", load_tuned(base, adapters[0], dtype), chat, system=system),
+        _Speaker("tuned", load_trained(trained, dtype), chat, system=system),
     ]
     interactive = questions.isatty()
     while True:
@@ -67,5 +69,9 @@ def chat_side_by_side(run_dir: Path, questions: TextIO, answers: TextIO, *, syst
                 speaker.forget()
             continue
         for speaker in speakers:
-            answers.write(f"{speaker.name:<6} {speaker.answer(question, max_new_tokens=max_new_tokens)}\n")
+            try:
+                said = speaker.answer(question, max_new_tokens=max_new_tokens)
+            except TemplateError as error:
+                said = f"(this question cannot be asked: {error.what})"
+            answers.write(f"{speaker.name:<6} {said}\n")
             answers.flush()

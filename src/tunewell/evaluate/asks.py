@@ -6,8 +6,8 @@ from itertools import cycle, islice
 from typing import Any
 
 from tunewell.bundled import read_yaml
+from tunewell.evaluate.constraint_sets import constraint_sets
 from tunewell.records import Example, Message
-from tunewell.text import language
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +61,23 @@ def brittleness_asks(tests: Sequence[Example], *, questions: int) -> Iterator[As
 
 
 def constraint_asks(tests: Sequence[Example], *, count: int) -> Iterator[Ask]:
-    """Unseen and paraphrased questions, each with one added instruction; the kinds take turns."""
+    """Unseen and paraphrased questions with one, two or three added instructions, in turns; so do the kinds.
+
+    `variant` is their number (`1_constraint`, `2_constraints`, `3_constraints`); `check` holds them as `constraints`.
+    """
     questions = [test for test in tests if test.task != "seen" and len(test.prompt) == 1] or list(tests)
-    kinds = {code: cycle(_constraints(code)) for code in ("en", "zh")}
+    sets = {code: constraint_sets(code) for code in ("en", "zh")}
     for number, example in enumerate(islice(cycle(_spread(questions, count)), count)):
-        kind = next(kinds[_supported(example.language)])
+        constraints = next(sets[_supported(example.language)])
         joint = "" if example.language == "zh" else " "
         yield Ask(
             "constraints",
-            kind["kind"],
+            f"{len(constraints)}_constraint{'s' if len(constraints) > 1 else ''}",
             f"{number}/{example.id}",
             example.family,
             example.language,
-            (Message("user", example.question + joint + kind["text"]),),
-            check=kind,
+            (Message("user", joint.join([example.question, *(constraint["text"] for constraint in constraints)])),),
+            check={"constraints": constraints},
         )
 
 
@@ -90,12 +93,6 @@ def leakage_asks(languages: Sequence[str], *, count: int) -> Iterator[Ask]:
                 yield Ask("leakage", variant, text, text, code, (Message("user", text),))
 
 
-def languages_of(examples: Sequence[Example]) -> list[str]:
-    """The languages among `en` and `zh` that the examples are in, the most frequent first; English where there is neither."""
-    known = [code for example in examples if (code := example.language or language(example.question)) in {"en", "zh"}]
-    return sorted(set(known), key=lambda code: (-known.count(code), code)) or ["en"]
-
-
 def _spread(examples: Sequence[Example], count: int) -> list[Example]:
     """At most `count` examples at even distances, so that every topic is met."""
     if count >= len(examples):
@@ -109,8 +106,3 @@ def _supported(code: str) -> str:
 
 def _probes(code: str) -> Any:
     return read_yaml("probes", f"{_supported(code)}.yaml")
-
-
-def _constraints(code: str) -> list[dict[str, Any]]:
-    kinds = read_yaml("probes", "constraints.yaml")
-    return [{"kind": kind["kind"], "check": kind["check"], **kind[code]} for kind in kinds if code in kind]

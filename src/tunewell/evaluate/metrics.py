@@ -63,6 +63,32 @@ def corpus_metrics(results: Sequence[Result], *, confidence: float, seed: int) -
     ]
 
 
+class CorpusSums(NamedTuple):
+    """A corpus metric of one model: what each item adds, of shape (items, k), and the statistic that makes a value of a sum."""
+
+    rows: Floats
+    statistic: Statistic
+
+
+def corpus_bleu(results: Sequence[Result]) -> CorpusSums:
+    """Corpus BLEU of one model's answers, each item's n-grams under the tokenizer of its own language.
+
+    Over one language it is the BLEU of `corpus_metrics`. Over both the counts of all items are added up, which compares models
+    on the same items and is no BLEU that anybody else prints.
+    """
+    return CorpusSums(np.array([_bleu_rows(result, _language(result)) for result in results]), _bleu_of_sums)
+
+
+def bleu_signatures(results: Sequence[Result]) -> dict[str, str]:
+    """The signature of sacrebleu for each language among the items, sorted."""
+    return {language: _bleu_signature(language) for language in sorted({_language(result) for result in results})}
+
+
+def corpus_loss(results: Sequence[Result]) -> CorpusSums:
+    """The mean loss of the reference answers over all their tokens, in nats."""
+    return CorpusSums(np.array([_loss_rows(result, "") for result in results]), _loss_of_sums)
+
+
 @dataclass(frozen=True, slots=True)
 class _Item:
     """One domain item with the answers of both models."""
@@ -148,7 +174,11 @@ def _bleu_rows(result: Result, language: str) -> Sequence[float]:
 
 def _bleu_of_sums(sums: Floats) -> Floats:
     flat = sums.reshape(-1, sums.shape[-1])
-    scores = [BLEU.compute_bleu(row[2:6], row[6:], int(row[0]), int(row[1])).score for row in flat.round().astype(int).tolist()]
+    scores = [
+        # Without a word about it, `compute_bleu` would not smooth, as the signature says.
+        BLEU.compute_bleu(row[2:6], row[6:], row[0], row[1], smooth_method="exp").score
+        for row in flat.round().astype(int).tolist()
+    ]
     return np.array(scores, dtype=np.float64).reshape(sums.shape[:-1])
 
 

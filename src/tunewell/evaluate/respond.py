@@ -7,11 +7,11 @@ from typing import NamedTuple
 from transformers import PreTrainedModel
 
 from tunewell.evaluate.asks import Ask
-from tunewell.evaluate.retention import RetentionItem, choice_probabilities
 from tunewell.model.generate import Decoding, answer_all
 from tunewell.model.score import Continuations, log_likelihoods
 from tunewell.progress import progress_bar
 from tunewell.records import Message
+from tunewell.retention import RetentionItem, as_continuations, choice_probabilities
 from tunewell.store import Journal, digest
 from tunewell.template import PromptFormat
 
@@ -68,12 +68,7 @@ class Respondent:
     def choices(self, items: Sequence[RetentionItem]) -> list[list[float]]:
         """The probability of each choice of each retention item."""
         keys = [digest(["choice", item.question, item.choices]) for item in items]
-        scored = {
-            key: Continuations(
-                self._chat.prompt_ids((Message("user", item.question),)), [self._chat.answer_ids(choice) for choice in item.choices]
-            )
-            for key, item in zip(keys, items, strict=True)
-        }
+        scored = {key: as_continuations(item, self._chat) for key, item in zip(keys, items, strict=True)}
         sums = self._log_likelihoods(f"{self._name} retention", scored)
         return [choice_probabilities(sums[key], [len(choice) for choice in scored[key].choices]) for key in keys]
 

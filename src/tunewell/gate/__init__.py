@@ -1,5 +1,6 @@
 """The verdict: each claim about gain and loss passes, fails, or is left open, with the reason in words."""
 
-from tunewell.gate.stage import run
+from tunewell.gate.claims import Claim
+from tunewell.gate.stage import judge_results, run
 
-__all__ = ["run"]
+__all__ = ["Claim", "judge_results", "run"]

@@ -2,18 +2,18 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tunewell.errors import DataError
-from tunewell.gate.claims import claims_of
+from tunewell.gate.claims import Claim, claims_of
 from tunewell.gate.judge import overall
 from tunewell.gate.series import align
 from tunewell.gate.verdict import overall_reason
-from tunewell.recipe import Recipe
-from tunewell.records import Summary
+from tunewell.recipe import Gate, Recipe
+from tunewell.records import Result, Summary
 from tunewell.store import read_results, write_json
 
 METRICS = "metrics.json"
@@ -26,15 +26,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     these are missing or an item was answered by one model only.
     """
     gate, folder = settings.gate, inputs["evaluate"]
-    margins = {
-        "retention": gate.retention,
-        "brittleness": gate.brittleness,
-        "constraints": gate.constraints,
-        "leakage": gate.leakage,
-        "gap": gate.gap,
-    }
-    probes = align(read_results(folder / "results"), where=str(folder / "results"))
-    claims = claims_of(probes, margins=margins, confidence=gate.confidence)
+    claims = judge_results(read_results(folder / "results"), gate, where=str(folder / "results"))
     verdict = overall([claim.verdict for claim in claims])
     reason = overall_reason(claims)
     page = {
@@ -49,6 +41,21 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     tally = Counter(claim.verdict for claim in claims)
     counts = {"claims": len(claims), "pass": tally["pass"], "fail": tally["fail"], "inconclusive": tally["inconclusive"]}
     return Summary(counts, {"verdict": verdict, "reason": reason.en})
+
+
+def judge_results(results: Iterable[Result], gate: Gate, *, where: str) -> list[Claim]:
+    """Every claim that the results of base and tuned model allow, judged by the recipe's margins.
+
+    Raises `DataError` when an item was answered by one model only.
+    """
+    margins = {
+        "retention": gate.retention,
+        "brittleness": gate.brittleness,
+        "constraints": gate.constraints,
+        "leakage": gate.leakage,
+        "gap": gate.gap,
+    }
+    return claims_of(align(results, where=where), margins=margins, confidence=gate.confidence)
 
 
 def _read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -93,9 +94,12 @@ def _explain(details: Mapping[str, Any]) -> str:
         return f"{name}: this key is required here"
     if details["type"] == "extra_forbidden":
         return f"{name}: unknown key; {_choices(location[-1], _allowed_keys(location[:-1]))}"
+    if details["type"] == "contradiction":
+        return str(details["msg"])
     given = details["input"]
-    if name in _MAY_HOLD_SECRETS:
-        return f"{name}: {_MAY_HOLD_SECRETS[name]}"
+    secret = _MAY_HOLD_SECRETS.get(re.sub(r"^judge\.by\.\d+\.", "teacher.", name))
+    if secret:
+        return f"{name}: {secret}"
     message = details["msg"][0].lower() + details["msg"][1:]
     if details["type"] == "literal_error":
         expected = str(details.get("ctx", {}).get("expected", ""))
@@ -122,6 +126,9 @@ def _with_absolute_paths(recipe: Recipe, folder: Path) -> Recipe:
     for name, keys in _PATHS.items():
         section = getattr(recipe, name)
         update[name] = section.model_copy(update={key: [str(folder / path) for path in getattr(section, key)] for key in keys})
+    if isinstance(recipe.train.start, dict):
+        start = {how: str(folder / adapter) for how, adapter in recipe.train.start.items()}
+        update["train"] = recipe.train.model_copy(update={"start": start})
     if (folder / recipe.model).is_dir():
         update["model"] = str(folder / recipe.model)
     if recipe.template.endswith((".yaml", ".yml")):

@@ -1,9 +1,20 @@
 """The sections of a recipe. Each field has a type, a default, and beneath it the sentence that documents it."""
 
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
@@ -17,6 +28,17 @@ DataUnit = Literal["rows", "tokens"]
 
 TaskName = Literal["self_instruct", "doc2qa", "doc2conv", "real_qa", "paraphrase", "similarity", "summary", "cot"]
 """The tasks of a teacher."""
+
+Method = Literal["full", "lora", "qlora"]
+"""What is trained."""
+
+Variant = Literal["lora", "rslora", "dora"]
+"""Forms of an adapter."""
+
+StartFrom = Literal["continue", "merge"]
+"""What is done with an adapter that training starts from."""
+
+_SHAPE = ("rank", "alpha", "targets", "variant")
 
 RuleName = Literal[
     "rejected",
@@ -37,6 +59,22 @@ RuleName = Literal[
     "novelty",
 ]
 """The rules of cleaning, in the order in which they are applied."""
+
+
+def _contradiction(problem: str) -> PydanticCustomError:
+    """A mistake that lies in no key alone."""
+    return PydanticCustomError("contradiction", "{problem}", {"problem": problem})
+
+
+def _one_mistake(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Report what is neither `base` nor one adapter as one mistake, not as one for each form."""
+    try:
+        start = handler(value)
+    except ValidationError:
+        start = {}
+    if isinstance(start, dict) and len(start) != 1:
+        raise PydanticCustomError("start", "expected `base`, `{continue: ADAPTER}` or `{merge: ADAPTER}`")
+    return start
 
 
 class Section(BaseModel):
@@ -200,16 +238,19 @@ class Clean(Section):
 class Train(Section):
     """How the base model is adapted."""
 
-    method: Literal["lora"] = "lora"
-    """How weights are changed."""
+    method: Method = "lora"
+    """What is trained: every weight (`full`), an adapter (`lora`), or an adapter on a base that is kept in 4 bits (`qlora`)."""
     rank: Positive = 16
     """LoRA rank."""
     alpha: Positive = 32
     """LoRA scale: the update is multiplied by alpha / rank."""
     targets: Literal["all-linear"] | list[str] = "all-linear"
     """Layers that get an adapter: all linear layers but the output head, or a list of module names."""
-    start: Literal["base"] = "base"
-    """What training starts from."""
+    variant: Variant = "lora"
+    """Form of the adapter: plain, scaled by alpha / √rank (`rslora`), or with the length of the weights apart (`dora`)."""
+    start: Annotated[Literal["base"] | dict[StartFrom, str], WrapValidator(_one_mistake)] = "base"
+    """What training starts from: the base, an adapter that is trained on (`continue: ADAPTER`, whose rank, alpha, targets and
+    variant stay), or the base with an adapter folded in and a new adapter (`merge: ADAPTER`). ADAPTER is its folder or a run."""
     epochs: Annotated[float, Field(gt=0)] = 3
     """Passes over the mixed rows."""
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4
@@ -229,6 +270,39 @@ class Train(Section):
     save_every: Positive = 25
     """Steps between checkpoints."""
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """What the recipe itself says of the adapter's shape."""
+        return {name: getattr(self, name) for name in _SHAPE if name in self.model_fields_set}
+
+    @model_validator(mode="after")
+    def _full_has_no_adapter(self) -> Self:
+        if self.method == "full" and isinstance(self.start, dict) and "continue" in self.start:
+            raise _contradiction(
+                "train.start: `continue` trains an adapter on, and `train.method: full` has none; take lora or qlora"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_the_adapter_decides(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A recipe that is written down must read as it was given: the shape of an adapter that is trained on is not said."""
+        values: dict[str, Any] = handler(self)
+        if isinstance(self.start, dict) and "continue" in self.start:
+            return {name: value for name, value in values.items() if name not in _SHAPE or name in self.model_fields_set}
+        return values
+
+
+class Guard(Section):
+    """Guards against forgetting while training goes on, beside the share of open data."""
+
+    kl: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of the divergence of the tuned from the base model on answers of replay rows (`generate.replay`). 0 turns it off."""
+    floor: Share = 0.0
+    """Largest relative loss on the quick retention suite; beyond it training stops, and the last weights within it are kept. 0
+    turns it off."""
+    every: Positive = 25
+    """Steps between looks at the quick retention suite."""
+
 
 class Evaluate(Section):
     """What base and tuned model are asked."""
@@ -247,6 +321,21 @@ class Evaluate(Section):
     """General and near-miss prompts checked for domain answers. 0 turns the probe off."""
     retention: NotNegative = 300
     """Retention items, scored by the likelihood of each choice. 0 turns the suite off."""
+
+
+class Judge(Section):
+    """Models behind servers that score both models' answers against the reference, or compare the two."""
+
+    by: list[Teacher] = []
+    """The judges, each with `server`, `model` and `key` as under `teacher`. Unset: nobody judges."""
+    mode: Literal["score", "pair", "both"] = "both"
+    """Whether each answer is scored from 1 to 5, the two are compared in both orders, or both."""
+    repeats: Positive = 1
+    """How often each verdict is asked for."""
+    items: Positive = 100
+    """Most test items per slice that are judged."""
+    agreement: Share = 0.6
+    """Least agreement (quadratic kappa) with the labelled items that ship; a judge below it is left out. 0: none is asked for."""
 
 
 class Gate(Section):
@@ -296,12 +385,25 @@ class Recipe(Section):
     """Cleaning."""
     train: Train = Train()
     """Training."""
+    guard: Guard = Guard()
+    """Guards against forgetting."""
     evaluate: Evaluate = Evaluate()
     """Evaluation."""
+    judge: Judge = Judge()
+    """Judges."""
     gate: Gate = Gate()
     """Gate."""
     report: Report = Report()
     """Report."""
+
+    @model_validator(mode="after")
+    def _kl_needs_a_base(self) -> Self:
+        if self.guard.kl and self.train.method == "full":
+            raise _contradiction(
+                "guard.kl: `train.method: full` changes the base itself, and a second, frozen one beside it is not kept in memory; "
+                "take lora or qlora, or 0"
+            )
+        return self
 
     def part(self, *keys: str) -> "Recipe":
         """A view of the recipe that holds only these top-level keys; reading any other is an AttributeError.

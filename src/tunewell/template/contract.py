@@ -1,7 +1,7 @@
 """The prompt contract: a file beside the adapter that says which tokens it was trained on, so that nobody serves it others.
 
-It holds the family whole, the hash of the compiled format, and the token ids of the twenty golden conversations. A format keeps the
-contract when it gives the same ids.
+It holds the family whole and the token ids of the twenty golden conversations. A format keeps the contract when it gives the same
+ids and trains the same of them; the hash beside them is for a person to compare.
 """
 
 import json
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 CONTRACT = "contract.json"
 _SHOWN = 12
+_MOST_TOKENS = 2**31
 
 
 def write_contract(chat: PromptFormat, loss: Loss, folder: Path) -> None:
@@ -83,9 +84,31 @@ def read_contract(folder: Path) -> Mapping[str, Any]:
         raise TemplateError("no prompt contract lies beside the adapter", where=str(folder), hint=hint) from error
     except (OSError, ValueError, TypeError) as error:
         raise TemplateError(f"the prompt contract cannot be read: {error}", where=str(path)) from error
-    if not complete:
-        raise TemplateError("this is no prompt contract", where=str(path))
+    if not complete or not _is_sound(contract):
+        raise TemplateError("this is no prompt contract", where=str(path), hint="train again: `tunewell train` writes it anew")
     return cast("Mapping[str, Any]", contract)
+
+
+def _is_sound(contract: Mapping[str, Any]) -> bool:
+    """Whether the contract names a template and holds the golden conversations, all and no others, in lists of numbers."""
+    entries = contract["conversations"]
+    if (
+        not isinstance(contract["template"], str)
+        or not isinstance(contract["family"], Mapping | None)
+        or not isinstance(entries, list)
+    ):
+        return False
+    names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in entries]
+    return names == [golden.name for golden in golden_conversations()] and all(map(_is_entry, entries))
+
+
+def _is_entry(entry: Mapping[str, Any]) -> bool:
+    if isinstance(entry.get("refused"), str):
+        return True
+    ids, trained = entry.get("ids"), entry.get("trained")
+    if not isinstance(ids, list) or not isinstance(trained, list) or not all(isinstance(span, list) for span in trained):
+        return False
+    return all(isinstance(number, int) and 0 <= number < _MOST_TOKENS for numbers in (ids, *trained) for number in numbers)
 
 
 def check_contract(folder: Path, chat: PromptFormat, tokenizer: "PreTrainedTokenizerBase") -> None:
@@ -96,9 +119,8 @@ def check_contract(folder: Path, chat: PromptFormat, tokenizer: "PreTrainedToken
     contract = read_contract(folder)
     goldens = {golden.name: golden.messages for golden in golden_conversations()}
     for entry in contract["conversations"]:
-        messages = goldens.get(entry["name"])
-        now = _golden_entry(chat, entry["name"], messages) if messages else entry
-        if now.get("ids") != entry.get("ids"):
+        now = _golden_entry(chat, entry["name"], goldens[entry["name"]])
+        if now.get("ids") != entry.get("ids") or now.get("trained") != entry.get("trained"):
             raise TemplateError(
                 f"trained under `{contract['template']}`, asked for under `{chat.name}`: {_difference(entry, now, tokenizer)}",
                 where=str(folder / CONTRACT),
@@ -111,7 +133,8 @@ def _difference(trained: Mapping[str, Any], now: Mapping[str, Any], tokenizer: "
     if "refused" in trained or "refused" in now:
         return f"{where}, {trained.get('refused') or now.get('refused')}"
     place = first_difference(trained["ids"], now["ids"])
-    assert place is not None, "equal ids have no difference"
+    if place is None:
+        return f"{where}, other tokens are trained: {trained['trained']} then, {now['trained']} now"
     before = str(tokenizer.decode(trained["ids"][max(0, place - _SHOWN) : place]))
     return f"{where}, token {place + 1} after {before!r} was {_token(trained['ids'], place, tokenizer)}, and is " + _token(
         now["ids"], place, tokenizer

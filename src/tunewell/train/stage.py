@@ -1,85 +1,84 @@
-"""The stage `train`: encode the rows, plan the steps, fit the adapter, and leave everything a reader wants to know."""
+"""The stage `train`: encode the rows, plan the steps, train by the recipe's method, and leave what a reader wants to know."""
 
 import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from peft import PeftModel
-from peft.helpers import disable_input_dtype_casting
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tunewell.errors import DataError
+from tunewell import __version__
+from tunewell.errors import DataError, RecipeError
 from tunewell.memory import peak_memory
 from tunewell.model.attention import enable_packed_attention
-from tunewell.model.load import Choice, load_base, load_tokenizer, number_format
-from tunewell.progress import progress_bar
-from tunewell.recipe import Recipe, Train
+from tunewell.model.lineage import MERGED, weights_digest, write_lineage
+from tunewell.model.load import Choice, load_tokenizer
+from tunewell.recipe import Guard, Recipe, Train
 from tunewell.records import Example, Summary
+from tunewell.retention import languages_of, retention_items
 from tunewell.store import atomic_folder, folder_digest, read_examples, write_json
-from tunewell.template import Encoded, Loss, open_format, spans, write_contract
-from tunewell.train.adapter import add_lora, count_parameters, save_adapter
-from tunewell.train.batches import PackedSteps, Step, plan_steps
-from tunewell.train.checkpoints import newest_whole
+from tunewell.template import Encoded, Loss, PromptFormat, open_format, spans, write_contract
+from tunewell.train.adapter import count_parameters
+from tunewell.train.batches import plan_steps
+from tunewell.train.fit import Watch, Work, fit
+from tunewell.train.floor import KEPT_WEIGHTS, QUICK_ITEMS, RetentionFloor, quick_score
 from tunewell.train.isolation import check_isolation
-from tunewell.train.rows import LeftOut, encode_rows
-from tunewell.train.trainer import PackedTrainer, RunLog, read_log
+from tunewell.train.methods import Tuning, load_for, make_trainable, save_weights
+from tunewell.train.rows import EncodedRows, LeftOut, encode_rows
+from tunewell.train.start import Start, prepare_start
+from tunewell.train.trainer import Notes
 
 _PREVIEW_ROWS = 3
+_PACKAGES = ("torch", "transformers", "peft")
+_REPLAY = "replay"
 
 
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
-    """Train on `mix/train` and leave `adapter/` with its prompt contract, and what a reader wants to know.
+    """Train on `mix/train` and leave `adapter/` or `model/` with its prompt contract and lineage, and what a reader wants to know.
 
-    That is `training.json`, `log.jsonl`, `preview.json`, `left_out.jsonl` and `shortened.jsonl`. Goes on from the newest whole checkpoint in `checkpoints/`; the adapter is then, on one process, bit for bit that of an
-    uninterrupted run. Raises `DataError` where no row can be trained.
+    That is `training.json`, `log.jsonl`, `preview.json`, `left_out.jsonl` and `shortened.jsonl`. An adapter whose base has another
+    one folded in leaves that base in `merged/`. Goes on from the newest whole checkpoint in `checkpoints/`; what is trained is
+    then, on one process, bit for bit that of an uninterrupted run. Raises `DataError` where no row can be trained.
     """
     finished = out_dir / "training.json"
     if finished.exists():
         return _summary(json.loads(finished.read_text(encoding="utf-8")))
-    plan, seed = settings.train, settings.seed
-    base = inputs["model"]
-    tokenizer = load_tokenizer(base)
+    plan, guard, seed, data = settings.train, settings.guard, settings.seed, inputs["mix"] / "train"
+    tokenizer = load_tokenizer(inputs["model"])
     chat, loss = open_format(settings.template, tokenizer), Loss(plan.answers, plan.reasoning)
-    encoded, left_out, shortened = encode_rows(read_examples(inputs["mix"] / "train"), chat, loss, context=plan.context)
-    _write_left_out(left_out, out_dir / "left_out.jsonl")
-    _write_left_out(shortened, out_dir / "shortened.jsonl")
-    if not encoded:
-        raise DataError("no row can be trained", where=str(inputs["mix"] / "train"), hint=f"see {out_dir / 'left_out.jsonl'}")
-    _write_preview(encoded, tokenizer, out_dir / "preview.json")
-    examples = [encoding for _, encoding in encoded]
-    lengths = [len(encoding.ids) for encoding in examples]
-    steps = plan_steps(lengths, epochs=plan.epochs, batch_tokens=plan.batch_tokens, seed=seed)
+    start = prepare_start(plan.start, inputs["model"], chat, tokenizer, out_dir=out_dir)
+    encoded = _encode(data, chat, loss, tokenizer, context=plan.context, out_dir=out_dir)
+    work = _work(encoded.rows, plan, guard, seed=seed)
 
-    number = number_format()
-    model = load_base(base, number.dtype)
-    choices = [number.choice, _choose_attention(model, examples)]
-    fitted = _fit(model, examples, steps, plan=plan, seed=seed, out_dir=out_dir)
-    lineage = {
-        "base": folder_digest(base),
-        "data": folder_digest(inputs["mix"] / "train"),
-        "template": chat.hash,
-        "seed": seed,
-        "method": plan.method,
-    }
-    with atomic_folder(out_dir / "adapter") as folder:
+    loaded = load_for(plan.method, start.base)
+    choices = [*loaded.choices, _choose_attention(loaded.model, work.examples)]
+    watch = _watch(guard, chat, [example for example, _ in encoded.rows], dtype=loaded.dtype, out_dir=out_dir)
+    if watch.floor is not None:
+        watch.floor.measure_base(loaded.model)
+    tuning = make_trainable(loaded, plan, start, seed=seed)
+    log = fit(tuning, work, watch, plan, out_dir=out_dir, seed=seed)
+
+    lineage = _lineage(start, plan, data=folder_digest(data), template=chat.hash, seed=seed)
+    with atomic_folder(out_dir / tuning.kind) as folder:
         tokenizer.chat_template = chat.jinja()
-        save_adapter(fitted.model, tokenizer, folder)
+        save_weights(tuning.model, tokenizer, folder, base=inputs["model"])
         write_contract(chat, loss, folder)
-        write_json(folder / "lineage.json", lineage)
-    training = _describe(fitted, examples, steps, plan=plan) | {
-        "dtype": str(number.dtype).removeprefix("torch."),
+        write_lineage(folder, lineage)
+    training = _describe(tuning, work, log, plan) | {
+        "dtype": str(loaded.dtype).removeprefix("torch."),
         "choices": [choice._asdict() for choice in choices],
+        "guard": watch.floor.found if watch.floor else None,
         "template": chat.description,
-        "rows": len(examples),
-        "left_out": len(left_out),
-        "shortened": len(shortened),
+        "rows": len(encoded.rows),
+        "left_out": len(encoded.left_out),
+        "shortened": len(encoded.shortened),
     }
     write_json(finished, training)
-    shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
+    _clear(out_dir, tuning)
     return _summary(training)
 
 
@@ -87,64 +86,35 @@ def _summary(training: Mapping[str, Any]) -> Summary:
     return Summary({name: training[name] for name in ("rows", "steps", "left_out", "shortened")}, training)
 
 
-class _Fitted(NamedTuple):
-    model: PeftModel
-    seconds: float
-    log: list[dict[str, Any]]
+def _encode(
+    data: Path, chat: PromptFormat, loss: Loss, tokenizer: PreTrainedTokenizerBase, *, context: int, out_dir: Path
+) -> EncodedRows:
+    encoded = encode_rows(read_examples(data), chat, loss, context=context)
+    _write_left_out(encoded.left_out, out_dir / "left_out.jsonl")
+    _write_left_out(encoded.shortened, out_dir / "shortened.jsonl")
+    if not encoded.rows:
+        raise DataError("no row can be trained", where=str(data), hint=f"see {out_dir / 'left_out.jsonl'}")
+    _write_preview(encoded.rows, tokenizer, out_dir / "preview.json")
+    return encoded
 
 
-def _fit(
-    model: PreTrainedModel, examples: Sequence[Encoded], steps: Sequence[Step], *, plan: Train, seed: int, out_dir: Path
-) -> _Fitted:
-    tuned = add_lora(model, rank=plan.rank, alpha=plan.alpha, targets=plan.targets, seed=seed)
-    checkpoints = out_dir / "checkpoints"
-    tokens = [sum(len(examples[index].ids) for index in step.examples) for step in steps]
-    with progress_bar("train", total=len(steps)) as (progress, bar):
-        log = RunLog(out_dir / "log.jsonl", steps, tokens, progress, bar)
-        trainer = PackedTrainer(
-            model=tuned,
-            args=_arguments(plan, steps=len(steps), seed=seed, folder=checkpoints),
-            train_dataset=PackedSteps(examples, steps),
-            autocast=model.dtype if model.dtype != torch.float32 else None,
-            callbacks=[log],
-        )
-        _silence(trainer)
-        resume = newest_whole(checkpoints)
-        started = time.perf_counter()
-        with disable_input_dtype_casting(tuned):
-            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    return _Fitted(tuned, time.perf_counter() - started, read_log(out_dir / "log.jsonl"))
+def _work(rows: Sequence[tuple[Example, Encoded]], plan: Train, guard: Guard, *, seed: int) -> Work:
+    examples = [encoding for _, encoding in rows]
+    is_replay = [example.task == _REPLAY for example, _ in rows]
+    if guard.kl and not any(is_replay):
+        problem = "guard.kl: the mixture holds no replay rows to hold the model near its base on; set generate.replay, or kl: 0"
+        raise RecipeError([problem], where="recipe")
+    lengths = [len(encoding.ids) for encoding in examples]
+    return Work(examples, is_replay, plan_steps(lengths, epochs=plan.epochs, batch_tokens=plan.batch_tokens, seed=seed))
 
 
-def _arguments(plan: Train, *, steps: int, seed: int, folder: Path) -> TrainingArguments:
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=1,
-        learning_rate=plan.learning_rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=round(plan.warmup * steps),
-        weight_decay=plan.weight_decay,
-        optim="adamw_torch",
-        logging_strategy="steps",
-        logging_steps=1,
-        save_strategy="steps",
-        save_steps=plan.save_every,
-        save_total_limit=2,
-        seed=seed,
-        data_seed=seed,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(),
-    )
-
-
-def _silence(trainer: PackedTrainer) -> None:
-    """Take out the callback that prints every log line: the progress bar shows it."""
-    from transformers.trainer_callback import PrinterCallback
-
-    trainer.remove_callback(PrinterCallback)
+def _watch(guard: Guard, chat: PromptFormat, rows: Sequence[Example], *, dtype: torch.dtype, out_dir: Path) -> Watch:
+    notes: Notes = {}
+    if not guard.floor:
+        return Watch(guard.kl, None, notes)
+    items = retention_items(languages_of(rows), count=QUICK_ITEMS)
+    score = partial(quick_score, chat=chat, items=items, dtype=dtype)
+    return Watch(guard.kl, RetentionFloor(out_dir, floor=guard.floor, every=guard.every, score=score, notes=notes), notes)
 
 
 def _choose_attention(model: PreTrainedModel, examples: Sequence[Encoded]) -> Choice:
@@ -153,28 +123,50 @@ def _choose_attention(model: PreTrainedModel, examples: Sequence[Encoded]) -> Ch
     return Choice("padding-free rows", f"packed examples do not see each other: losses alone and packed differ by {difference:.1e}")
 
 
-def _describe(fitted: _Fitted, examples: Sequence[Encoded], steps: Sequence[Step], *, plan: Train) -> dict[str, Any]:
-    total, trainable = count_parameters(fitted.model)
-    trained = sum(len(examples[index].ids) for step in steps for index in step.examples)
-    supervised = sum(label >= 0 for step in steps for index in step.examples for label in examples[index].labels)
-    seconds = sum(line["seconds"] for line in fitted.log)
-    last = fitted.log[-max(1, len(fitted.log) // 10) :]
+def _lineage(start: Start, plan: Train, *, data: str, template: str, seed: int) -> dict[str, Any]:
+    packages = (*_PACKAGES, "bitsandbytes") if plan.method == "qlora" else _PACKAGES
+    return {
+        "base": weights_digest(start.base),
+        "data": data,
+        "template": template,
+        "seed": seed,
+        "method": plan.method,
+        "start": start.how,
+        "parents": start.parents,
+        "versions": {"tunewell": __version__} | {name: version(name) for name in packages},
+    }
+
+
+def _describe(tuning: Tuning, work: Work, log: Sequence[Mapping[str, Any]], plan: Train) -> dict[str, Any]:
+    base, trainable = count_parameters(tuning.model)
+    done = [work.examples[index] for step in work.steps[: len(log)] for index in step.examples]
+    trained = sum(len(example.ids) for example in done)
+    seconds = sum(line["seconds"] for line in log)
+    last = log[-max(1, len(log) // 10) :]
     return {
         "method": plan.method,
-        "rank": plan.rank,
-        "alpha": plan.alpha,
+        "start": plan.start if isinstance(plan.start, str) else next(iter(plan.start)),
+        **(tuning.shape._asdict() if tuning.shape else {}),
         "learning_rate": plan.learning_rate,
-        "parameters": total - trainable,
+        "parameters": base,
         "trainable_parameters": trainable,
         "trained_tokens": trained,
-        "supervised_tokens": supervised,
-        "steps": len(steps),
+        "supervised_tokens": sum(label >= 0 for example in done for label in example.labels),
+        "steps": len(log),
         "epochs": plan.epochs,
         "seconds": round(seconds, 2),
         "tokens_per_second": round(trained / seconds, 1),
         "loss": round(sum(line["loss"] for line in last) / len(last), 4),
         "peak_rss_bytes": peak_memory(),
     }
+
+
+def _clear(out_dir: Path, tuning: Tuning) -> None:
+    """Take away what only training needed: a whole model needs no base."""
+    shutil.rmtree(out_dir / "checkpoints", ignore_errors=True)
+    (out_dir / KEPT_WEIGHTS).unlink(missing_ok=True)
+    if tuning.kind == "model":
+        shutil.rmtree(out_dir / MERGED, ignore_errors=True)
 
 
 def _write_left_out(left_out: Sequence[LeftOut], path: Path) -> None:

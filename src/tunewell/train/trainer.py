@@ -17,6 +17,9 @@ from tunewell.model.attention import row_logits
 from tunewell.train.batches import PackedRow, PackedSteps, Step
 from tunewell.train.checkpoints import seal
 
+Notes = dict[int, dict[str, float]]
+"""What guards found, by the number of the step."""
+
 
 class PackedTrainer(Trainer):
     """A Trainer whose every batch is one packed row, taken in the order of the plan."""
@@ -45,10 +48,16 @@ class PackedTrainer(Trainer):
 
 
 class RunLog(TrainerCallback):
-    """Writes `log.jsonl`, one line a step, moves the progress bar, and seals each checkpoint."""
+    """Writes `log.jsonl`, one line a step, moves the progress bar, and seals each checkpoint.
 
-    def __init__(self, path: Path, steps: Sequence[Step], tokens: Sequence[int], progress: Progress, bar: TaskID) -> None:
+    `notes` hold what guards add to the line of a step, by its number.
+    """
+
+    def __init__(
+        self, path: Path, steps: Sequence[Step], tokens: Sequence[int], notes: Notes, progress: Progress, bar: TaskID
+    ) -> None:
         self._path = path
+        self._notes = notes
         self._steps = steps
         self._tokens = tokens
         self._progress = progress
@@ -77,6 +86,7 @@ class RunLog(TrainerCallback):
             "gradient_norm": float(logs["grad_norm"]),
             "tokens": self._tokens[index],
             "seconds": round(now - self._last, 3),
+            **self._notes.get(state.global_step, {}),
         }
         self._last = now
         with self._path.open("a", encoding="utf-8") as handle:

@@ -7,6 +7,7 @@ from tunewell.errors import UserError
 from tunewell.records import Message
 from tunewell.template.verify.http import Http, Refused
 
+_MOST_TOKENS = 2**31
 _CHAT = "/v1/chat/completions"
 _FORCE = 100
 _MODELS_SHOWN = 8
@@ -43,7 +44,8 @@ def recognise(http: Http, model: str = "") -> Server:
     models = http.get("/v1/models")
     if isinstance(models, Refused) or not isinstance(models.get("data"), list):
         hint = "vLLM, llama.cpp, Ollama, and servers with OpenAI's /v1/chat/completions are understood"
-        raise UserError(f"{http.url} speaks no protocol that is known here", where="--server", hint=hint)
+        said = f": {models.detail}" if isinstance(models, Refused) else ""
+        raise UserError(f"{http.url} speaks no protocol that is known here{said}", where="--server", hint=hint)
     chosen = model or _only([str(entry.get("id")) for entry in _entries(models, "data")])
     if isinstance(http.get("/version"), dict):
         told = http.get("/tokenizer_info")
@@ -72,7 +74,9 @@ def _by_llama_cpp(server: Server, turns: list[dict[str, str]]) -> Written:
     written = server.http.post("/apply-template", {"messages": turns})
     if isinstance(written, Refused):
         return Written(refused=written.detail)
-    text = str(written.get("prompt"))
+    text = written.get("prompt")
+    if not isinstance(text, str):
+        return Written(refused="/apply-template tells no prompt")
     told = server.http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
     return Written(None if isinstance(told, Refused) else _ids(told.get("tokens")), text, _asked(server, turns).read)
 
@@ -120,11 +124,11 @@ def _entries(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _ids(value: Any) -> list[int] | None:
-    return value if isinstance(value, list) and all(isinstance(token, int) for token in value) else None
+    return value if isinstance(value, list) and all(_count(token) is not None and token < _MOST_TOKENS for token in value) else None
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _named(value: Any) -> str:

@@ -100,6 +100,10 @@ def _compare(trained: _Trained, pairs: Sequence[_Pair], compared: str) -> list[F
     if compared == "nothing":
         return [Finding(_PROMPTS, False, "the server tells neither token ids nor text nor numbers of tokens")]
     comparable = [pair for pair in pairs if pair.ours is not None and _tells(pair.theirs, compared)]
+    silent = [pair for pair in pairs if pair.ours is not None and not pair.theirs.refused and not _tells(pair.theirs, compared)]
+    if silent or not comparable:
+        detail = f"of {len(silent)} of {len(pairs)} conversations the server does not tell what it tells of others"
+        return [Finding(_PROMPTS, False, detail, silent[0].where if silent else "")]
     unlike = [pair for pair in comparable if not _is_alike(trained, pair, compared)]
     if not unlike:
         return [Finding(_PROMPTS, True, f"{len(comparable)} of {len(pairs)} are as trained. {_HOW[compared]}")]
