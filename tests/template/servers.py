@@ -39,6 +39,7 @@ class Said(NamedTuple):
 
     value: Any
     status: int = 200
+    location: str = ""
 
 
 @contextmanager
@@ -52,6 +53,8 @@ def scripted(answers: Mapping[str, Callable[[Asked], Said]]) -> Iterator[str]:
             answer = answers[self.path](asked) if self.path in answers else Said({"error": {"message": "not found"}}, 404)
             said = answer.value if isinstance(answer.value, str) else json.dumps(answer.value)
             self.send_response(answer.status)
+            if answer.location:
+                self.send_header("Location", answer.location)
             self.end_headers()
             self.wfile.write(said.encode())
 

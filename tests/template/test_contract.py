@@ -95,6 +95,8 @@ def test_other_training_of_the_same_tokens_breaks_it(tokenizer: PreTrainedTokeni
         {"conversations": 3},
         {"template": 5},
         {"family": "vicuna"},
+        {"stop_ids": [-1]},
+        {"stop_ids": 3},
         {"conversations": [{"name": "one question", "ids": ["a"], "trained": []}]},
     ],
 )
@@ -105,7 +107,33 @@ def test_a_contract_with_odd_values_is_none(change: dict[str, Any], tokenizer: P
         open_contract(tmp_path, tokenizer)
 
 
-@pytest.mark.parametrize("place", [-1, 2**40, "1", None])
+def test_other_stops_break_it(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    contract = _contract("chatml-qwen1.5", tokenizer, tmp_path)
+    contract["stop_ids"] = [7]
+    (tmp_path / CONTRACT).write_text(json.dumps(contract), encoding="utf-8")
+    with pytest.raises(TemplateError, match=r"an answer ended at .* \(7\), and ends at .*<\|im_end\|>"):
+        open_contract(tmp_path, tokenizer)
+
+
+def test_a_renamed_or_a_missing_conversation_breaks_it(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    first, second, *others = _contract("auto", tokenizer, tmp_path)["conversations"]
+    for entries in ([second, *others], [{**first, "name": "ours"}, second, *others], [first, first, *others]):
+        contract = _contract("auto", tokenizer, tmp_path)
+        (tmp_path / CONTRACT).write_text(json.dumps({**contract, "conversations": entries}), encoding="utf-8")
+        with pytest.raises(TemplateError, match="the twenty that this version of tunewell knows are wanted"):
+            open_contract(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize("trained", [[[1]], [[1, 10**6]], [[2, 1]], [[0, True]], 3, None])
+def test_spans_that_are_none_are_refused(trained: object, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    contract = _contract("auto", tokenizer, tmp_path)
+    contract["conversations"][0]["trained"] = trained
+    (tmp_path / CONTRACT).write_text(json.dumps(contract), encoding="utf-8")
+    with pytest.raises(TemplateError, match="“one question” holds neither ids"):
+        open_contract(tmp_path, tokenizer)
+
+
+@pytest.mark.parametrize("place", [-1, 2**40, "1", None, True])
 def test_a_contract_with_an_odd_id_is_none(place: object, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     contract = _contract("auto", tokenizer, tmp_path)
     contract["conversations"][3]["ids"][0] = place
@@ -114,7 +142,10 @@ def test_a_contract_with_an_odd_id_is_none(place: object, tokenizer: PreTrainedT
         open_contract(tmp_path, tokenizer)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"template": "auto"}', "\x00"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "[" * 100_000, '["template", "family", "hash", "stop_ids", "conversations"]', "{}", '{"template": "auto"}', "\x00"],
+)
 def test_a_broken_contract_is_named(content: str, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     (tmp_path / CONTRACT).write_text(content, encoding="utf-8")
     with pytest.raises(TemplateError) as caught:

@@ -1,8 +1,13 @@
 """What verify makes of each kind of server, and of servers that fail it. These are scripted; real ones have their own test."""
 
+import base64
 import json
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from tunewell.model.load import load_tokenizer
 from tunewell.records import Message
 from tunewell.template import FamilyFormat, PromptFormat, golden_conversations, load_family, open_format
 from tunewell.template.verify import ServerReport, verify_server
+from tunewell.template.verify.http import Http
 
 Answers = Mapping[str, Callable[[Asked], Said]]
 _CHAT = "/v1/chat/completions"
@@ -115,7 +121,10 @@ def test_a_server_that_refuses_conversations_is_found(chat: PromptFormat, tiny_m
     report = _verified(chat, dict(_vllm(chat)) | {_CHAT: refusing}, tiny_model)
     assert _details(report)[:2] == [("the server takes the conversations", False), ("the server's prompts", True)]
     assert report.findings[0].where == "system text"
-    assert report.findings[0].detail == "the server refuses 3 of 20: HTTP 400: System role not supported�[2J"
+    assert (
+        report.findings[0].detail
+        == "the server refuses 3 of 20: /v1/chat/completions answers HTTP 400: System role not supported�[2J"
+    )
 
 
 def test_llama_cpp_is_asked_as_its_chat_path_works(chat: PromptFormat, tiny_model: Path) -> None:
@@ -136,6 +145,129 @@ def test_llama_cpp_is_asked_as_its_chat_path_works(chat: PromptFormat, tiny_mode
     assert (report.kind, report.model, report.compared) == ("llama.cpp", "tiny", "ids")
     assert all(finding.ok for finding in report.findings)
     assert all(body["add_special"] and body["parse_special"] for body in bodies)
+
+
+def _once(right: Callable[[Asked], Said], then: Said) -> Callable[[Asked], Said]:
+    """The right answer to the first request, another to all that follow."""
+    asked_before: list[Asked] = []
+
+    def answer(asked: Asked) -> Said:
+        asked_before.append(asked)
+        return right(asked) if len(asked_before) == 1 else then
+
+    return answer
+
+
+_ONE_IS_RIGHT = ("the server's prompts", True)
+
+
+def test_conversations_without_an_answer_are_found(chat: PromptFormat, tiny_model: Path) -> None:
+    answers = dict(_vllm(chat))
+    answers["/tokenize"] = _once(answers["/tokenize"], Said({"error": "boom"}, 500))
+    report = _verified(chat, answers, tiny_model)
+    assert _details(report)[:2] == [("the server takes the conversations", False), _ONE_IS_RIGHT]
+    assert report.findings[0].detail == "the server refuses 19 of 20: /tokenize answers HTTP 500: boom"
+    answers = {"/v1/models": _models("m"), _CHAT: _once(_completion(chat), Said({"choices": []}))}
+    report = _verified(chat, answers, tiny_model)
+    assert _details(report) == [("the server tells every prompt", False), _ONE_IS_RIGHT]
+    assert report.findings[0].detail == "of 19 of 20 the server does not tell the number of tokens, as it does of others"
+
+
+def test_a_server_that_tells_only_of_refused_conversations_tells_nothing(tiny_model: Path) -> None:
+    strict = FamilyFormat(load_family("bloomz"), load_tokenizer(tiny_model))
+
+    def counted(asked: Asked) -> Said:
+        usage = {"prompt_tokens": 5} if asked.body["messages"][0]["role"] == "system" else {}
+        return Said({"choices": [], "usage": usage})
+
+    report = _verified(strict, {"/v1/models": _models("m"), _CHAT: counted}, tiny_model)
+    assert (report.compared, _details(report)) == ("nothing", [("the server's prompts", False)])
+
+
+@pytest.mark.parametrize("ids", [[-1, 5], [10**25], [True, False], ["a"], 7])
+def test_what_is_no_token_id_is_found(chat: PromptFormat, tiny_model: Path, ids: object) -> None:
+    report = _verified(chat, dict(_vllm(chat)) | {"/tokenize": lambda _: Said({"tokens": ids})}, tiny_model)
+    assert report.findings[0].detail == "the server refuses 20 of 20: /tokenize tells no token ids"
+    told = Said({"choices": [], "prompt_token_ids": ids, "usage": {"prompt_tokens": 5}})
+    report = _verified(chat, {"/v1/models": _models("m"), _CHAT: lambda _: told}, tiny_model)
+    assert report.findings[0].detail == "the server refuses 20 of 20: prompt_token_ids holds something other than token ids"
+
+
+def test_half_a_character_and_a_missing_prompt_end_in_findings(chat: PromptFormat, tiny_model: Path) -> None:
+    written = {"prompt": "a\ud83d"}
+    answers: Answers = {
+        "/props": lambda _: Said({"default_generation_settings": {}, "model_alias": "b\ud83d"}),
+        "/apply-template": lambda _: Said(written),
+        _CHAT: _completion(chat),
+    }
+    report = _verified(chat, answers, tiny_model)
+    assert (report.model, report.compared) == ("b?", "text")
+    assert all(finding.detail.encode() for finding in report.findings)
+    written.clear()
+    report = _verified(chat, answers, tiny_model)
+    assert report.findings[0].detail == "the server refuses 20 of 20: /apply-template tells no prompt"
+
+
+def test_a_nameless_model_is_none(chat: PromptFormat, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="the server has no model"):
+        _verified(chat, {"/v1/models": lambda _: Said({"data": [{}]})}, tiny_model)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Said({"error": "boom\x1b[2J"}, 500), "/v1/models answers HTTP 500: boom�[2J"),
+        (Said({"error": {"message": "slow down"}}, 429), "/v1/models answers HTTP 429: slow down"),
+        (Said("", 302, "http://u:secret@other.example/x"), "/v1/models is redirected to http://other.example/x (HTTP 302)"),
+        (Said('{"data": ['), '/v1/models answers with something other than a JSON object: {"data": ['),
+        (Said({"data": 3}), "/v1/models has no list of models"),
+    ],
+)
+def test_what_an_unknown_server_said_is_told(chat: PromptFormat, tiny_model: Path, answer: Said, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        _verified(chat, {"/v1/models": lambda _: answer}, tiny_model)
+    assert caught.value.what.endswith(f" speaks no protocol that is known here: {said}")
+
+
+def test_an_answer_without_end_is_given_up(chat: PromptFormat, tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="answers /props with more than 16 MiB"):
+        _verified(chat, {"/props": lambda _: Said(" " * (16 * 2**20 + 1))}, tiny_model)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Long: "])
+def test_an_answer_drop_by_drop_is_given_up(said: bytes) -> None:
+    def drip() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.sendall(said)
+            while True:
+                connection.sendall(b" ")
+                time.sleep(0.05)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, daemon=True)
+        dripping.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with Http(url, seconds=0.4) as http, pytest.raises(UserError, match="did not answer /props in time"):
+            http.get("/props")
+        dripping.join(5)
+    assert not dripping.is_alive()
+
+
+def test_a_password_in_the_address_is_sent_and_never_shown(chat: PromptFormat, tiny_model: Path) -> None:
+    keys: list[str] = []
+
+    def refusing(asked: Asked) -> Said:
+        keys.append(asked.key)
+        return Said({"error": "no se/cret for me"}, 400)
+
+    with scripted({"/v1/models": refusing}) as url, pytest.raises(UserError) as caught:
+        verify_server(chat, load_tokenizer(tiny_model), url.replace("//", "//me:se%2Fcret@"))
+    assert keys == [f"Basic {base64.b64encode(b'me:se/cret').decode()}"]
+    assert caught.value.what == f"{url} speaks no protocol that is known here: /v1/models answers HTTP 400: no *** for me"
+    with pytest.raises(UserError) as caught:
+        verify_server(chat, load_tokenizer(tiny_model), "http://me:se/cret@127.0.0.1:1")
+    assert "cret" not in str(caught.value)
 
 
 def _ollama(answer: Callable[[Asked], Said]) -> Answers:

@@ -268,3 +268,5 @@ def _quiet() -> None:
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "256")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("tunewell").setLevel(logging.INFO)
+    # Whenever it is imported on a CPU, it says that a faster kernel could be downloaded.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

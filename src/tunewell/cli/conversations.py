@@ -3,8 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from itertools import groupby
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from tunewell.errors import ModelError, TemplateError
+from tunewell.errors import ModelError, TemplateError, UserError
 from tunewell.text import visible
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ TokenizerFolder = Annotated[
     str, typer.Option("--tokenizer", help="Folder with a tokenizer, the embedded model's name, or a hub id.", metavar="DIR")
 ]
 AnyTokenizer = Annotated[
-    str, typer.Option("--tokenizer", help="As elsewhere; a family can do without.", metavar="DIR", show_default=False)
+    str | None, typer.Option("--tokenizer", help="As elsewhere; a family can do without.", metavar="DIR", show_default=False)
 ]
 Rows = Annotated[int, typer.Option(min=1, help="Most conversations shown.")]
 Context = Annotated[int | None, typer.Option(min=16, help="Longest example in tokens: say what would be cut.")]
@@ -80,15 +79,20 @@ def list_families(as_json: AsJson = False) -> None:
         print_rows(("family", "stops on", "source"), [(family.name, " ".join(family.stop), family.source) for family in families])
 
 
-def text(file: File, family: FamilyName = "auto", tokenizer: AnyTokenizer = "") -> None:
-    """Print each conversation as the text that is tokenised. A family without a tokenizer is shown with the names in its file."""
+def text(file: File, family: FamilyName = "auto", tokenizer: AnyTokenizer = None) -> None:
+    """Print each conversation as the text that is tokenised. A family without a tokenizer is shown with the names in its file.
+
+    Rows that the format refuses are named on stderr, and the command then exits 2.
+    """
     from tunewell.template import AUTO, load_family, text_of
 
-    plain = family != AUTO and not tokenizer
-    render = partial(text_of, load_family(family)) if plain else _open(family, tokenizer or EMBEDDED).chat.text
-    for row in _rows(file):
-        with _placed(row):
-            sys.stdout.write(render(row.messages) + "\n")
+    plain = family != AUTO and tokenizer is None
+    render = (
+        partial(text_of, load_family(family))
+        if plain
+        else open_named(family, EMBEDDED if tokenizer is None else tokenizer).chat.text
+    )
+    _write_each(file, render)
 
 
 def ids(
@@ -98,15 +102,15 @@ def ids(
     answers: Answers = AnswersName.every,
     reasoning: Reasoning = ReasoningName.train,
 ) -> None:
-    """Print one JSON line a conversation: `{"ids", "labels"}`, with -100 where nothing is trained."""
+    """Print one JSON line a conversation: `{"ids", "labels"}`, with -100 where nothing is trained.
+
+    Rows that the format refuses are named on stderr, and the command then exits 2.
+    """
     from tunewell.template import Loss
 
-    chat = _open(family, tokenizer).chat
+    chat = open_named(family, tokenizer).chat
     loss = Loss(answers.value, reasoning.value)
-    for row in _rows(file):
-        with _placed(row):
-            encoded = chat.encode(row.messages, loss)
-        sys.stdout.write(json.dumps({"ids": encoded.ids, "labels": encoded.labels}) + "\n")
+    _write_each(file, lambda messages: json.dumps(chat.encode(messages, loss)._asdict()))
 
 
 def show(  # noqa: PLR0913  the options of the command
@@ -122,7 +126,7 @@ def show(  # noqa: PLR0913  the options of the command
     from tunewell.cli.show import talk
     from tunewell.template import Loss
 
-    opened = _open(family, tokenizer)
+    opened = open_named(family, tokenizer)
     loss = Loss(answers.value, reasoning.value)
     console = Console(highlight=False)
     coloured = console.color_system is not None
@@ -140,23 +144,41 @@ def show(  # noqa: PLR0913  the options of the command
     talk.print(f"{counted.total():,} conversations: {kinds}")
 
 
-def compile_family(
+def compile_family(  # noqa: PLR0913  the options of the command
     family: FamilyName,
     tokenizer: TokenizerFolder = EMBEDDED,
     to: Annotated[Compiled, typer.Option("--to", help="A chat template, or an Ollama Modelfile.")] = Compiled.jinja,
+    plain: Annotated[bool, typer.Option("--plain", help="A chat template without marks around what is trained.")] = False,
     weights: Annotated[str, typer.Option("--from", help="What the Modelfile's FROM names.", metavar="GGUF")] = "model.gguf",
+    adapter: Annotated[str, typer.Option("--adapter", help="What the Modelfile's ADAPTER names.", metavar="PATH")] = "",
+    system: Annotated[str, typer.Option("--system", help="The Modelfile's system text. Default: the family's.")] = "",
+    context: Annotated[int | None, typer.Option("--context", min=1, help="The Modelfile's window in tokens.")] = None,
 ) -> None:
     """Print a family as a Jinja chat template or as an Ollama Modelfile, with the names of a tokenizer's tokens."""
     from tunewell.template import FamilyFormat
+    from tunewell.template.jinja import jinja_of
     from tunewell.template.modelfile import modelfile_of
 
-    chat = _open(family, tokenizer).chat
-    if to is Compiled.jinja:
+    of_one: Mapping[Compiled, Mapping[str, object]] = {
+        Compiled.jinja: {"--plain": plain},
+        Compiled.modelfile: {"--adapter": adapter, "--system": system, "--context": context},
+    }
+    idle = [name for kind, given in of_one.items() if kind is not to for name, value in given.items() if value]
+    if idle:
+        raise UserError(
+            f"it has no meaning with --to {to.value}", where=", ".join(idle), hint="leave it out, or take the other --to"
+        )
+    chat = open_named(family, tokenizer).chat
+    if to is Compiled.jinja and not plain:
         sys.stdout.write(chat.jinja() + "\n")
-    elif isinstance(chat, FamilyFormat):
-        sys.stdout.write(modelfile_of(chat.family, chat.names, source=weights))
+    elif not isinstance(chat, FamilyFormat):
+        what = "a Modelfile, or a template without marks, is compiled from a family"
+        raise TemplateError(what, where="--family", hint="name one of `tunewell template list`")
+    elif to is Compiled.jinja:
+        sys.stdout.write(jinja_of(chat.family, chat.names, marks=False) + "\n")
     else:
-        raise TemplateError("a Modelfile is compiled from a family", where="--family", hint="name one of `tunewell template list`")
+        options = {"source": weights, "adapter": adapter, "system": system}
+        sys.stdout.write(modelfile_of(chat.family, chat.names, **options, context=context))
 
 
 class _Row(NamedTuple):
@@ -166,7 +188,9 @@ class _Row(NamedTuple):
     messages: tuple["Message", ...]
 
 
-class _Opened(NamedTuple):
+class Opened(NamedTuple):
+    """A prompt format and its tokenizer."""
+
     chat: "PromptFormat"
     tokenizer: "PreTrainedTokenizerBase"
 
@@ -179,7 +203,8 @@ class _Seen(NamedTuple):
     spans: "Sequence[Span]" = ()
 
 
-def _open(family: str, tokenizer: str) -> _Opened:
+def open_named(family: str, tokenizer: str) -> Opened:
+    """The format and the tokenizer that a command names. Raises `ModelError` or `TemplateError` where they cannot be had."""
     from tunewell.model.load import load_tokenizer
     from tunewell.model.locate import tokenizer_folder
     from tunewell.template import open_format
@@ -187,7 +212,7 @@ def _open(family: str, tokenizer: str) -> _Opened:
     if not tokenizer:
         raise ModelError("no tokenizer is named", where="--tokenizer", hint=f"give a folder, a hub id, or `{EMBEDDED}`")
     loaded = load_tokenizer(tokenizer_folder(tokenizer))
-    return _Opened(open_format(family, loaded, where="--family"), loaded)
+    return Opened(open_format(family, loaded, where="--family"), loaded)
 
 
 def _rows(path: Path) -> "Iterator[_Row]":
@@ -206,16 +231,22 @@ def _rows(path: Path) -> "Iterator[_Row]":
             talk.print(visible(f"passed over {example.origin}: {record.detail}"), markup=False, soft_wrap=True)
 
 
-@contextmanager
-def _placed(row: _Row) -> "Iterator[None]":
-    """Errors of a prompt format say at which row they happened."""
-    try:
-        yield
-    except TemplateError as error:
-        raise TemplateError(error.what, where=row.where, hint=error.hint) from error
+def _write_each(path: Path, render: "Callable[[Sequence[Message]], str]") -> None:
+    """One line a conversation. What the format refuses is named on stderr, the rest goes on, and the command exits 2 at the end."""
+    from tunewell.cli.show import talk
+
+    refused = False
+    for row in _rows(path):
+        try:
+            sys.stdout.write(render(row.messages) + "\n")
+        except TemplateError as error:
+            refused = True
+            talk.print(visible(str(TemplateError(error.what, where=row.where, hint=error.hint))), markup=False, soft_wrap=True)
+    if refused:
+        raise typer.Exit(TemplateError.exit_code)
 
 
-def _seen(row: _Row, opened: _Opened, loss: "Loss", context: int | None) -> _Seen:
+def _seen(row: _Row, opened: Opened, loss: "Loss", context: int | None) -> _Seen:
     from tunewell.template import fit, spans, supervised
 
     try:
@@ -235,7 +266,7 @@ def _seen(row: _Row, opened: _Opened, loss: "Loss", context: int | None) -> _See
     return _Seen("whole", f"{size} tokens, {trained} trained", spans(shown, opened.tokenizer))
 
 
-def _stops(opened: _Opened) -> str:
+def _stops(opened: Opened) -> str:
     tokens = opened.tokenizer.convert_ids_to_tokens(sorted(opened.chat.stop_ids))
     return escape(" ".join(tokens))
 

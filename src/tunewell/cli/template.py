@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewell.cli.conversations import compile_family, ids, list_families, show, text
+from tunewell.cli.conversations import compile_family, ids, list_families, open_named, show, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,10 @@ def verify(
 ) -> None:
     """Check a prompt format against a tokenizer and, with --server, against what a server reads. Exits 1 unless all holds."""
     from tunewell.cli.show import emit_json
-    from tunewell.model.load import load_tokenizer
-    from tunewell.model.locate import tokenizer_folder
-    from tunewell.template import open_format
     from tunewell.template.verify import verify as check
     from tunewell.template.verify import verify_server
 
-    loaded = load_tokenizer(tokenizer_folder(tokenizer))
-    chat = open_format(family, loaded, where="--family")
+    chat, loaded = open_named(family, tokenizer)
     report = verify_server(chat, loaded, server, model=model, key_variable=api_key_env) if server else None
     findings = [*check(chat, loaded), *(report.findings if report else [])]
     holds = all(finding.ok for finding in findings)

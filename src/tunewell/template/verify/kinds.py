@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from tunewell.errors import UserError
 from tunewell.records import Message
 from tunewell.template.verify.http import Http, Refused
+from tunewell.text import visible
 
-_MOST_TOKENS = 2**31
+_MOST_TOKENS = 2**31  # more than any vocabulary has
 _CHAT = "/v1/chat/completions"
 _FORCE = 100
 _MODELS_SHOWN = 8
@@ -38,15 +39,15 @@ def recognise(http: Http, model: str = "") -> Server:
     """Find out what a server is by the addresses it answers. Raises `UserError` where it is none that we know."""
     properties = http.get("/props")
     if isinstance(properties, dict) and "default_generation_settings" in properties:
-        return Server(http, "llama.cpp", model or str(properties.get("model_alias") or ""), str(properties.get("eos_token") or ""))
+        return Server(http, "llama.cpp", model or _named(properties.get("model_alias")), _named(properties.get("eos_token")))
     if isinstance(http.get("/api/version"), dict) and isinstance(tags := http.get("/api/tags"), dict):
-        return Server(http, "ollama", model or _only([str(entry.get("model")) for entry in _entries(tags, "models")]))
+        return Server(http, "ollama", model or _only(_entries(tags, "models"), "model"))
     models = http.get("/v1/models")
     if isinstance(models, Refused) or not isinstance(models.get("data"), list):
         hint = "vLLM, llama.cpp, Ollama, and servers with OpenAI's /v1/chat/completions are understood"
-        said = f": {models.detail}" if isinstance(models, Refused) else ""
-        raise UserError(f"{http.url} speaks no protocol that is known here{said}", where="--server", hint=hint)
-    chosen = model or _only([str(entry.get("id")) for entry in _entries(models, "data")])
+        said = models.detail if isinstance(models, Refused) else "/v1/models has no list of models"
+        raise UserError(f"{http.url} speaks no protocol that is known here: {said}", where="--server", hint=hint)
+    chosen = model or _only(_entries(models, "data"), "id")
     if isinstance(http.get("/version"), dict):
         told = http.get("/tokenizer_info")
         return Server(http, "vllm", chosen, "" if isinstance(told, Refused) else _named(told.get("eos_token")))
@@ -78,15 +79,24 @@ def _by_llama_cpp(server: Server, turns: list[dict[str, str]]) -> Written:
     if not isinstance(text, str):
         return Written(refused="/apply-template tells no prompt")
     told = server.http.post("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-    return Written(None if isinstance(told, Refused) else _ids(told.get("tokens")), text, _asked(server, turns).read)
+    return _with_tokens(_asked(server, turns)._replace(text=text), told)
 
 
 def _by_vllm(server: Server, turns: list[dict[str, str]]) -> Written:
     asked = _asked(server, turns)
     if asked.refused or asked.ids is not None:
         return asked
-    told = server.http.post("/tokenize", {"model": server.model, "messages": turns, "add_generation_prompt": True})
-    return asked if isinstance(told, Refused) else asked._replace(ids=_ids(told.get("tokens")))
+    return _with_tokens(
+        asked, server.http.post("/tokenize", {"model": server.model, "messages": turns, "add_generation_prompt": True})
+    )
+
+
+def _with_tokens(written: Written, told: dict[str, Any] | Refused) -> Written:
+    """With the ids that /tokenize tells; a server may have no such address."""
+    if isinstance(told, Refused):
+        return written if told.missing else written._replace(refused=written.refused or told.detail)
+    ids = _ids(told.get("tokens"))
+    return written._replace(ids=ids, refused=written.refused or ("/tokenize tells no token ids" if ids is None else ""))
 
 
 def _by_ollama(server: Server, turns: list[dict[str, str]]) -> Written:
@@ -110,6 +120,8 @@ def _asked(server: Server, turns: list[dict[str, str]]) -> Written:
     ids = answer.get("prompt_token_ids")
     if ids is None:
         ids = next((choice.get("prompt_token_ids") for choice in _entries(answer, "choices")), None)
+    if ids is not None and _ids(ids) is None:
+        return Written(refused="prompt_token_ids holds something other than token ids")
     return Written(ids=_ids(ids), read=_count(usage.get("prompt_tokens") if isinstance(usage, dict) else None))
 
 
@@ -124,23 +136,27 @@ def _entries(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _ids(value: Any) -> list[int] | None:
-    return value if isinstance(value, list) and all(_count(token) is not None and token < _MOST_TOKENS for token in value) else None
+    is_list = isinstance(value, list) and all(type(token) is int and 0 <= token < _MOST_TOKENS for token in value)
+    return value if is_list else None
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if type(value) is int and value >= 0 else None
 
 
 def _named(value: Any) -> str:
-    """A token in a tokenizer's configuration: its name, or a mapping that holds it."""
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")
+    """A name, or that of a token in a tokenizer's configuration, which may be a mapping that holds it."""
+    name = value.get("content") if isinstance(value, dict) else value
+    return name if isinstance(name, str) else ""
 
 
-def _only(names: Sequence[str]) -> str:
+def _only(models: Sequence[Mapping[str, Any]], key: str) -> str:
+    names = [name for model in models if (name := _named(model.get(key)))]
     if len(names) == 1:
         return names[0]
     what = f"the server has {len(names)} models" if names else "the server has no model"
-    raise UserError(what, where="--model", hint=f"name one: {', '.join(names[:_MODELS_SHOWN])}" if names else "load one")
+    hint = f"name one: {visible(', '.join(names[:_MODELS_SHOWN]))}" if names else "load one"
+    raise UserError(what, where="--model", hint=hint)
 
 
 _WRITTEN: Mapping[str, Callable[[Server, list[dict[str, str]]], Written]] = {

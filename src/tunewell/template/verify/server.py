@@ -27,6 +27,9 @@ _HOW = {
 }
 
 
+_TOLD = {"ids": "token ids", "text": "text", "counts": "number of tokens"}
+
+
 class ServerReport(NamedTuple):
     """What was seen of a server; `compared` is `ids`, `text`, `counts` or `nothing`."""
 
@@ -69,9 +72,9 @@ def verify_server(
         server = recognise(http, model)
         pairs = [_pair(chat, server, golden.name, golden.messages[:-1]) for golden in golden_conversations()]
         stop = _stop_finding(trained, server)
-    told = [pair.theirs for pair in pairs if not pair.theirs.refused]
+    told = [pair.theirs for pair in pairs if pair.ours is not None]
     compared = next((name for name in ("ids", "text", "counts") if any(_tells(written, name) for written in told)), "nothing")
-    findings = [*_refusals(pairs), *_compare(trained, pairs, compared), *_completions(pairs), *stop]
+    findings = [*_refusals(pairs), *_untold(pairs, compared), *_compare(trained, pairs, compared), *_completions(pairs), *stop]
     return ServerReport(http.url, server.kind, server.model, server.eos, compared, findings)
 
 
@@ -95,15 +98,22 @@ def _refusals(pairs: Sequence[_Pair]) -> list[Finding]:
     return [Finding("the server takes the conversations", False, detail, refused[0].where)]
 
 
+def _untold(pairs: Sequence[_Pair], compared: str) -> list[Finding]:
+    """Conversations of which the server tells less than of others: nothing is known of them."""
+    if compared == "nothing":
+        return []
+    untold = [pair for pair in pairs if pair.ours is not None and not pair.theirs.refused and not _tells(pair.theirs, compared)]
+    if not untold:
+        return []
+    detail = f"of {len(untold)} of {len(pairs)} the server does not tell the {_TOLD[compared]}, as it does of others"
+    return [Finding("the server tells every prompt", False, detail, untold[0].where)]
+
+
 def _compare(trained: _Trained, pairs: Sequence[_Pair], compared: str) -> list[Finding]:
     """One finding if all prompts are alike, else one for each likely cause."""
     if compared == "nothing":
         return [Finding(_PROMPTS, False, "the server tells neither token ids nor text nor numbers of tokens")]
     comparable = [pair for pair in pairs if pair.ours is not None and _tells(pair.theirs, compared)]
-    silent = [pair for pair in pairs if pair.ours is not None and not pair.theirs.refused and not _tells(pair.theirs, compared)]
-    if silent or not comparable:
-        detail = f"of {len(silent)} of {len(pairs)} conversations the server does not tell what it tells of others"
-        return [Finding(_PROMPTS, False, detail, silent[0].where if silent else "")]
     unlike = [pair for pair in comparable if not _is_alike(trained, pair, compared)]
     if not unlike:
         return [Finding(_PROMPTS, True, f"{len(comparable)} of {len(pairs)} are as trained. {_HOW[compared]}")]
