@@ -147,6 +147,8 @@ def _attend_in_groups(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Sequence[Segment], scale: float
 ) -> torch.Tensor:
     """Segments of like length are padded to one batch; returns (1, tokens, heads, head size) in the order of the row."""
+    # Under autocast rotary positions leave query and key in float32 beside a value in bfloat16.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     lengths = [segment.own.end - segment.own.start for segment in segments]
     repeats = query.shape[1] // key.shape[1]
     queries, keys, values = (_split(tensor, lengths) for tensor in (query, key, value))
