@@ -1,12 +1,15 @@
 """Gradients of the packed attention are those of torch's own."""
 
+from typing import Any
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from transformers import Gemma2Config, Gemma2ForCausalLM, MistralConfig, MistralForCausalLM
 
-from tunewell.model.attention import Segment, Span, _like_lengths, packed_attention
+from tunewell.model.attention import Segment, Span, enable_packed_attention, lay_end_to_end, packed_attention, row_logits
 
 
 def _segments(lengths: list[int]) -> list[Segment]:
@@ -28,7 +31,8 @@ def _ours(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments:
     return packed_attention(torch.nn.Module(), query, key, value, None, segments=segments)[0]
 
 
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=7), seed=st.integers(0, 99))
+@given(lengths=st.lists(st.integers(1, 40) | st.integers(100, 300), min_size=1, max_size=5), seed=st.integers(0, 99))
+@example(lengths=[128, 1, 129, 256], seed=0)  # blocks that end with their segment, and one token more
 @settings(max_examples=30, deadline=None)
 def test_outputs_and_gradients_equal_those_of_each_segment_alone(lengths: list[int], seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -60,13 +64,6 @@ def test_in_bfloat16_the_gradients_are_as_exact_as_torchs_own() -> None:
         assert (our - true).norm() <= 2 * (their - true).norm() + 1e-6
 
 
-@given(st.lists(st.integers(1, 500), min_size=1, max_size=30))
-def test_groups_hold_every_segment_once_and_little_padding(lengths: list[int]) -> None:
-    groups = _like_lengths(lengths)
-    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
-    assert all(2 * max(lengths[place] for place in group) <= 3 * min(lengths[place] for place in group) for group in groups)
-
-
 @pytest.mark.parametrize("heads", [2, 4])
 def test_without_segments_it_is_transformers_own(heads: int) -> None:
     query, key, value = (torch.randn(2, heads, 5, 8) for _ in range(3))
@@ -76,3 +73,27 @@ def test_without_segments_it_is_transformers_own(heads: int) -> None:
     output, _ = packed_attention(module, query, key, value, None, scaling=None, dropout=0.0)
     expected = functional.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
     torch.testing.assert_close(output, expected)
+
+
+def _small(kind: type[Any], config: type[Any], **options: Any) -> Any:
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8}
+    return kind(config(vocab_size=50, num_hidden_layers=2, **sizes, **options)).eval()
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        _small(MistralForCausalLM, MistralConfig, sliding_window=6),
+        _small(Gemma2ForCausalLM, Gemma2Config, sliding_window=6, attn_logit_softcapping=2.0),
+    ],
+    ids=["window", "bent scores"],
+)
+def test_windows_and_bent_scores_are_those_of_the_architecture(model: Any) -> None:
+    model.set_attn_implementation("eager")
+    pieces = [list(range(2, 22)), list(range(9, 40)), [3, 1, 4]]
+    expected = [model(input_ids=torch.tensor([piece])).logits[0] for piece in pieces]
+    enable_packed_attention(model)
+    row = lay_end_to_end(pieces)
+    found = row_logits(model, row, torch.arange(row.input_ids.shape[1]))
+    torch.testing.assert_close(found, torch.cat(expected), atol=1e-4, rtol=1e-4)

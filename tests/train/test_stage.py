@@ -16,6 +16,7 @@ from tunewell.records import EXAMPLE_SCHEMA, example_to_row
 from tunewell.store import write_rows
 from tunewell.template import Encoded
 from tunewell.train import checkpoints, isolation, trainer
+from tunewell.train.loss import supervised_loss
 
 
 def _weights(out: Path) -> bytes:
@@ -119,7 +120,7 @@ def test_targets_that_the_model_does_not_have_are_named(tiny_model: Path, mix: P
 def test_a_loss_that_is_no_number_stops_with_a_hint(
     tiny_model: Path, mix: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "row_logits", lambda *arguments: attention.row_logits(*arguments) * float("nan"))
+    monkeypatch.setattr(trainer, "supervised_loss", lambda *arguments: supervised_loss(*arguments) * float("nan"))
     with pytest.raises(TunewellError, match="the loss is nan at step 1") as caught:
         run_stage(tiny_model, mix, tmp_path)
     assert "learning_rate" in caught.value.hint

@@ -5,18 +5,20 @@ in the row: that is how several continuations share one prompt. The function is 
 `tunewell`, so that every architecture built on its attention interface can use it; without segments it is its `sdpa`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.utils.import_utils import is_flash_attn_2_available
+
+from tunewell.model.fast.causal import attend_within
+from tunewell.model.load import Choice
 
 NAME = "tunewell"
-_ROUND = 32
 
 
 class Span(NamedTuple):
@@ -86,6 +88,15 @@ def row_logits(model: torch.nn.Module, row: Row, keep: torch.Tensor) -> torch.Te
     return logits
 
 
+def attention_kernel(device: torch.device) -> Choice:
+    """What computes the attention of a row in training on this device."""
+    if device.type == "cpu":
+        return Choice("attention by matrix products", "torch's own kernel takes several times as long on a CPU")
+    if is_flash_attn_2_available():
+        return Choice("FlashAttention", "the package flash-attn is installed; one call for all examples of a row")
+    return Choice("torch's attention, example by example", "the package flash-attn is not installed")
+
+
 def packed_attention(
     module: torch.nn.Module,
     query: torch.Tensor,
@@ -101,107 +112,97 @@ def packed_attention(
     segments: Sequence[Segment] | None = options.pop("segments", None)
     if segments is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    scale = options.get("scaling") or query.shape[3] ** -0.5
-    dropout = options.get("dropout", 0.0)
-    if query.requires_grad and query.device.type == "cpu" and not dropout and not any(map(_has_prefix, segments)):
-        return _attend_in_groups(query, key, value, segments, scale), None
-    outputs = [_attend(query, key, value, segment, scale, dropout) for segment in segments]
+    form = _form(query, segments, options)
+    if form.is_plain and query.requires_grad and query.device.type == "cpu":
+        return attend_within(*_rows(query, key, value), [segment.own for segment in segments], form.scale)[None], None
+    if form.is_plain and query.is_cuda and is_flash_attn_2_available():
+        return _flash(*_rows(query, key, value), segments, form.scale)[None], None
+    outputs = [_attend(query, key, value, segment, form) for segment in segments]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
-class _CausalAttention(torch.autograd.Function):
-    """Causal attention over (sequences, heads, tokens, head size), its backward pass written out as matrix products.
+class _Form(NamedTuple):
+    """How a layer attends. `window` is set where it hides something, `softcap` where scores are bent by it (Gemma 2)."""
 
-    Torch's own backward pass on a CPU takes three times as long on sequences of 90 tokens. The weights are computed anew
-    there, so that nothing of size tokens × tokens is kept between the passes (the idea of FlashAttention, Dao et al. 2022,
-    arXiv 2205.14135). Padding on the right needs no mask: no token before it attends to it.
-    """
+    scale: float
+    dropout: float
+    window: int | None
+    softcap: float | None
+    has_prefixes: bool
 
-    @staticmethod
-    def forward(ctx: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
-        output = functional.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
-        ctx.save_for_backward(query, key, value, output)
-        ctx.scale = scale
-        return output
+    @property
+    def is_plain(self) -> bool:
+        return not (self.dropout or self.window or self.softcap or self.has_prefixes)
 
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
-        query, key, value, output = ctx.saved_tensors
-        gradient = gradients[0].to(query.dtype)
-        tokens = query.shape[2]
-        future = torch.ones(tokens, tokens, dtype=torch.bool, device=query.device).triu(diagonal=1)
-        scores = (query @ key.transpose(2, 3)).float().mul_(ctx.scale).masked_fill_(future, float("-inf"))
-        weights = scores.softmax(dim=-1)
-        on_weights = (gradient @ value.transpose(2, 3)).float()
-        expected = (gradient.float() * output.float()).sum(dim=-1, keepdim=True)
-        on_scores = on_weights.sub_(expected).mul_(weights).mul_(ctx.scale).to(query.dtype)
-        on_value = weights.to(query.dtype).transpose(2, 3) @ gradient
-        return on_scores @ key, on_scores.transpose(2, 3) @ query, on_value, None
+
+def _form(query: torch.Tensor, segments: Sequence[Segment], options: Mapping[str, Any]) -> _Form:
+    scale = options.get("scaling") or query.shape[3] ** -0.5
+    longest = max(own.end - own.start + prefix.end - prefix.start for own, prefix in segments)
+    window = options.get("sliding_window")
+    hides = window is not None and window < longest
+    return _Form(
+        scale, options.get("dropout", 0.0), window if hides else None, options.get("softcap"), any(map(_has_prefix, segments))
+    )
 
 
 def _has_prefix(segment: Segment) -> bool:
     return segment.prefix.start < segment.prefix.end
 
 
-def _attend_in_groups(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Sequence[Segment], scale: float
-) -> torch.Tensor:
-    """Segments of like length are padded to one batch; returns (1, tokens, heads, head size) in the order of the row."""
-    # Under autocast rotary positions leave query and key in float32 beside a value in bfloat16.
-    query, key = query.to(value.dtype), key.to(value.dtype)
-    lengths = [segment.own.end - segment.own.start for segment in segments]
-    repeats = query.shape[1] // key.shape[1]
-    queries, keys, values = (_split(tensor, lengths) for tensor in (query, key, value))
-    outputs: list[torch.Tensor] = [query] * len(segments)
-    for group in _like_lengths(lengths):
-        padded = [_pad([pieces[place] for place in group]) for pieces in (queries, keys, values)]
-        attended = _CausalAttention.apply(  # type: ignore[no-untyped-call]
-            padded[0], padded[1].repeat_interleave(repeats, dim=1), padded[2].repeat_interleave(repeats, dim=1), scale
-        )
-        for row, place in enumerate(group):
-            outputs[place] = attended[row, :, : lengths[place]]
-    return torch.cat(outputs, dim=1).transpose(0, 1)[None]
+def _rows(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """From (1, heads, tokens, size) to (tokens, heads, size), in the numbers of autocast where it is on."""
+    device = query.device.type
+    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else query.dtype
+    query, key, value = (tensor[0].transpose(0, 1).to(dtype) for tensor in (query, key, value))
+    return query, key, value
 
 
-def _like_lengths(lengths: Sequence[int]) -> list[list[int]]:
-    """Places of the lengths in groups in which the longest is at most a half longer than the shortest."""
-    groups: list[list[int]] = []
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if groups and 2 * lengths[place] <= 3 * lengths[groups[-1][0]]:
-            groups[-1].append(place)
-        else:
-            groups.append([place])
-    return groups
+def _flash(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segments: Sequence[Segment], scale: float) -> torch.Tensor:
+    """FlashAttention 2 (Dao 2023, arXiv 2307.08691) over (tokens, heads, size). Not covered by the tests: it needs a GPU."""
+    from flash_attn import flash_attn_varlen_func  # type: ignore[import-not-found]
+
+    ends = torch.tensor([0, *(segment.own.end for segment in segments)], dtype=torch.int32, device=query.device)
+    longest = max(segment.own.end - segment.own.start for segment in segments)
+    output: torch.Tensor = flash_attn_varlen_func(query, key, value, ends, ends, longest, longest, softmax_scale=scale, causal=True)
+    return output
 
 
-def _split(tensor: torch.Tensor, lengths: list[int]) -> tuple[torch.Tensor, ...]:
-    """From (1, heads, tokens, head size) to a (tokens, heads, head size) for each segment."""
-    return tuple(tensor[0].transpose(0, 1).split(lengths))
-
-
-def _pad(pieces: list[torch.Tensor]) -> torch.Tensor:
-    """To (segments, heads, longest segment rounded up to a multiple of 32, head size)."""
-    padded = pad_sequence(pieces, batch_first=True).transpose(1, 2)
-    return functional.pad(padded, (0, 0, 0, -padded.shape[2] % _ROUND))
-
-
-def _attend(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segment: Segment, scale: float, dropout: float
-) -> torch.Tensor:
+def _attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, segment: Segment, form: _Form) -> torch.Tensor:
     own, prefix = segment
     query = query[:, :, own.start : own.end]
     columns: slice | torch.Tensor = slice(own.start, own.end)
-    mask = None
     if _has_prefix(segment):
         columns = torch.cat([torch.arange(*prefix), torch.arange(*own)]).to(key.device)
-        mask = torch.ones(query.shape[2], len(columns), dtype=torch.bool, device=key.device).tril(len(columns) - query.shape[2])
+    key, value = key[:, :, columns], value[:, :, columns]
+    if form.softcap:
+        return _attend_bent(query, key, value, form, form.softcap)
+    visible = None
+    if _has_prefix(segment) or form.window:
+        visible = _visible(query, key, form.window)
     return functional.scaled_dot_product_attention(
         query,
-        key[:, :, columns],
-        value[:, :, columns],
-        attn_mask=mask,
-        dropout_p=dropout,
-        is_causal=mask is None,
-        scale=scale,
+        key,
+        value,
+        attn_mask=visible,
+        dropout_p=form.dropout,
+        is_causal=visible is None,
+        scale=form.scale,
         enable_gqa=query.shape[1] != key.shape[1],
     )
+
+
+def _attend_bent(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, form: _Form, softcap: float) -> torch.Tensor:
+    """Attention with scores bent to within ±softcap, which torch's own function does not know."""
+    repeats = query.shape[1] // key.shape[1]
+    key, value = (tensor.repeat_interleave(repeats, dim=1) for tensor in (key, value))
+    scores = (query @ key.transpose(2, 3)).float() * form.scale
+    bent = (scores / softcap).tanh() * softcap
+    weights = bent.masked_fill(~_visible(query, key, form.window), float("-inf")).softmax(dim=-1)
+    return functional.dropout(weights, form.dropout).to(value.dtype) @ value
+
+
+def _visible(query: torch.Tensor, key: torch.Tensor, window: int | None) -> torch.Tensor:
+    """Which keys each query sees: those up to its own place, at most `window` of them; the last query stands at the last key."""
+    queries, keys = query.shape[2], key.shape[2]
+    visible = torch.ones(queries, keys, dtype=torch.bool, device=key.device).tril(keys - queries)
+    return visible.triu(keys - queries - window + 1) if window else visible

@@ -54,6 +54,11 @@ def plan_steps(lengths: Sequence[int], *, epochs: float, batch_tokens: int, seed
     return steps
 
 
+def largest_step(examples: Sequence[Encoded], steps: Sequence[Step]) -> int:
+    """Tokens of the step that has most of them."""
+    return max(sum(len(examples[index].ids) for index in step.examples) for step in steps)
+
+
 def pack(encoded: Sequence[Encoded], *, multiple_of: int = 1) -> PackedRow:
     """Lay examples end to end; each token is predicted at the position before it, never across two examples."""
     row = lay_end_to_end([example.ids for example in encoded], multiple_of=multiple_of)

@@ -23,12 +23,13 @@ from tunewell.retention import languages_of, retention_items
 from tunewell.store import atomic_folder, folder_digest, read_examples, write_json
 from tunewell.template import Encoded, Loss, PromptFormat, open_format, spans, write_contract
 from tunewell.train.adapter import count_parameters
-from tunewell.train.batches import plan_steps
+from tunewell.train.batches import largest_step, plan_steps
 from tunewell.train.fit import Watch, Work, fit
 from tunewell.train.floor import KEPT_WEIGHTS, QUICK_ITEMS, RetentionFloor, quick_score
 from tunewell.train.isolation import check_isolation
 from tunewell.train.methods import Tuning, load_for, make_trainable, save_weights
 from tunewell.train.rows import EncodedRows, LeftOut, encode_rows
+from tunewell.train.speed import speed_up
 from tunewell.train.start import Start, prepare_start
 from tunewell.train.trainer import Notes
 
@@ -60,6 +61,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     if watch.floor is not None:
         watch.floor.measure_base(loaded.model)
     tuning = make_trainable(loaded, plan, start, seed=seed)
+    choices += speed_up(tuning.model, work.examples[0], largest=largest_step(work.examples, work.steps), dtype=tuning.dtype)
     log = fit(tuning, work, watch, plan, out_dir=out_dir, seed=seed)
 
     lineage = _lineage(start, plan, data=folder_digest(data), template=chat.hash, seed=seed)

@@ -1,4 +1,4 @@
-"""`transformers.Trainer` with our rows and our loss: only supervised positions are projected onto the vocabulary."""
+"""`transformers.Trainer` with our rows and our loss, and the log of its steps."""
 
 import json
 import time
@@ -8,14 +8,14 @@ from typing import Any, cast
 
 import torch
 from rich.progress import Progress, TaskID
-from torch.nn import functional
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunewell.errors import TunewellError
-from tunewell.model.attention import row_logits
+from tunewell.memory import freed_memory_kept
 from tunewell.train.batches import PackedRow, PackedSteps, Step
 from tunewell.train.checkpoints import seal
+from tunewell.train.loss import output_head, supervised_loss
 
 Notes = dict[int, dict[str, float]]
 """What guards found, by the number of the step."""
@@ -32,15 +32,18 @@ class PackedTrainer(Trainer):
         self, model: torch.nn.Module, inputs: Mapping[str, PackedRow], **_: Any
     ) -> torch.Tensor:
         """Mean cross-entropy (nats) over the supervised tokens of the row."""
-        packed = inputs["packed"]
         enabled = self._autocast is not None
         with torch.autocast(self.args.device.type, dtype=self._autocast or torch.float32, enabled=enabled):
-            logits = row_logits(model, packed.row, packed.keep)
-        loss = functional.cross_entropy(logits.float(), packed.targets.to(logits.device))
+            loss = supervised_loss(model, output_head(cast("torch.nn.Module", self.model)), inputs["packed"])
         if not torch.isfinite(loss):
             hint = "lower train.learning_rate; `tunewell data check` finds odd rows"
             raise TunewellError(f"the loss is {loss.item()} at step {self.state.global_step + 1}", where="train", hint=hint)
         return loss
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        """The Trainer's own, with memory that a step lets go kept for the next one."""
+        with freed_memory_kept():
+            return super().train(*arguments, **options)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         """The plan's own order."""
