@@ -146,7 +146,7 @@ def test_show_lets_no_escape_of_a_file_name_through(
     odd = rows.rename(rows.with_name("\x1b[31m.jsonl"))
     assert _call(monkeypatch, "show", odd, "--tokenizer", tiny_model) == 0
     said = capsys.readouterr()
-    assert "�[31m.jsonl:1" in said.out
+    assert "�[31m.jsonl:1" in "".join(said.out.split())  # a long path is folded where the terminal ends
     assert "\x1b" not in said.out + said.err
     assert "; «trained», the rest is only read" in " ".join(said.out.split())
 

@@ -1,5 +1,6 @@
 """Predicted against measured peaks of this machine's processes: as recorded, and two anew."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -8,10 +9,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import torch
 
+from tunewell.model.load import number_format
 from tunewell.model.locate import EMBEDDED, at_hand
-from tunewell.plan import Band, Job, Method, read_shapes
+from tunewell.plan import Band, read_shapes
+from tunewell.plan.job import Numbers
 from tunewell.plan.memory import Memory, memory
+from tunewell.plan.source import job_of
+from tunewell.recipe import Method, Train
+from tunewell.train import loss
 
 _ROOT = Path(__file__).parents[2]
 _DOCS = _ROOT / "docs"
@@ -44,15 +51,16 @@ RUNS = [
 ]
 
 
-def _planned(run: Measured) -> Memory:
+def _planned(run: Measured, numbers: Numbers = "mixed") -> Memory:
     folder = at_hand(EMBEDDED)
     if folder is None:
         pytest.skip("the embedded model is not unpacked on this machine")
     row = run.tokens + -run.tokens % 32
     method: Method = "lora" if run.method == "dora" else run.method
-    job = Job(
-        method=method, dora=run.method == "dora", rank=run.rank, context=1, batch_tokens=row, projected=Band(run.share, run.share)
-    )
+    settings = {"method": method, "rank": run.rank, "variant": "dora" if run.method == "dora" else "lora"}
+    job = job_of(Train.model_validate(settings))
+    share = Band(run.share, run.share)
+    job = dataclasses.replace(job, context=1, batch_tokens=row, projected=share, numbers=numbers)
     return memory(read_shapes(folder, job), job, "cpu")
 
 
@@ -82,4 +90,10 @@ def test_the_peak_of_a_real_run_is_predicted_within_15_percent(method: str, tmp_
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280, cwd=_ROOT, env=alone)
     found = json.loads(done.stdout.splitlines()[-1])
     run = Measured(method, 8, found["tokens"], found["share"], round(found["peak"] / _MIB))
-    assert _planned(run).total.middle == pytest.approx(found["peak"], rel=0.15)
+    numbers: Numbers = "fp32" if number_format().dtype == torch.float32 else "mixed"
+    assert _planned(run, numbers).total.middle == pytest.approx(found["peak"], rel=0.15)
+
+
+def test_the_chunks_of_the_loss_are_those_of_the_plan() -> None:
+    chunks = [job_of(Train(method=method)).chunk for method in ("lora", "qlora", "full")]
+    assert chunks == [loss.CHUNK, loss.CHUNK, loss.CHUNK_OF_A_TRAINED_HEAD]

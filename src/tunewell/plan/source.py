@@ -15,10 +15,19 @@ from tunewell.records import POOLS, Example, Pool
 from tunewell.store import count_rows, read_examples
 from tunewell.template import Loss, open_format
 
+_CHUNK, _CHUNK_OF_A_TRAINED_HEAD = 128, 512
+"""Positions that `tunewell.train.loss` projects onto the vocabulary at once; a test holds the figures equal."""
+
 
 def job_of(train: Train) -> Job:
     """The job that a recipe's section describes; an adapter that is trained on keeps its own shape. Raises `ModelError`."""
-    common: dict[str, Any] = {"method": train.method, "context": train.context, "batch_tokens": train.batch_tokens}
+    chunk = _CHUNK_OF_A_TRAINED_HEAD if train.method == "full" else _CHUNK
+    common: dict[str, Any] = {
+        "method": train.method,
+        "context": train.context,
+        "batch_tokens": train.batch_tokens,
+        "chunk": chunk,
+    }
     if isinstance(train.start, dict) and "continue" in train.start:
         return Job(**common, **_shape(find_adapter(Path(train.start["continue"]))))
     return Job(**common, rank=train.rank, targets=train.targets, dora=train.variant == "dora")

@@ -19,9 +19,9 @@ from tunewell.model.attention import row_logits
 from tunewell.model.load import Choice
 from tunewell.train.batches import PackedRow
 
-_CHUNK = 128
+CHUNK = 128
 """Positions projected at once: 49,152 × 128 numbers in float32 are 25 MB."""
-_TRAINED_CHUNK = 512
+CHUNK_OF_A_TRAINED_HEAD = 512
 """The same where the head is trained: a chunk then also reads and writes a gradient as large as the head: fewer and larger ones."""
 _ECHO = 1024.0
 """Exact in every format, and bent or scaled by every architecture that does so to its logits."""
@@ -82,7 +82,7 @@ def choose_loss(model: torch.nn.Module, sample: PackedRow) -> Choice:
         return Choice("all logits at once", "this architecture does more to its logits than to project")
     head.__class__ = LossHead
     head.targets = None  # type: ignore[assignment]  # now a LossHead
-    return Choice("loss in chunks", f"at most {_CHUNK} positions are projected onto the vocabulary at once")
+    return Choice("loss in chunks", f"at most {CHUNK} positions are projected onto the vocabulary at once")
 
 
 class _Echo(torch.nn.Linear):
@@ -104,7 +104,7 @@ class _ProjectedLoss(torch.autograd.Function):
         shift = None if bias is None else bias.to(hidden.dtype)
         on_hidden = torch.empty_like(hidden)
         on_weight = on_bias = None
-        size = _TRAINED_CHUNK if ctx.needs_input_grad[1] else _CHUNK
+        size = CHUNK_OF_A_TRAINED_HEAD if ctx.needs_input_grad[1] else CHUNK
         for start in range(0, len(targets), size):
             rows = hidden[start : start + size]
             logits = functional.linear(rows, matrix, shift).float()
