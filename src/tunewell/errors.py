@@ -8,7 +8,8 @@
     │   ├── TemplateError             a prompt format that cannot be applied
     │   ├── TeacherError              a teacher that cannot be reached, or refuses the key or the model
     │   └── MachineError              disk full, folder read-only, package missing
-    └── RequirementNotMet    exit 3   `--require` asked for a verdict that the run did not reach
+    ├── RequirementNotMet    exit 3   `--require` asked for a verdict that the run did not reach
+    └── Preempted            exit 0   the system asked for the machine; what was done is saved
 
 Anything else that escapes is a bug of ours and keeps its traceback.
 """
@@ -71,3 +72,9 @@ class RequirementNotMet(TunewellError):
     """`--require` asked for a verdict that the run did not reach."""
 
     exit_code = 3
+
+
+class Preempted(TunewellError):
+    """SIGTERM asked the process to end; it has saved what it did, and the same command goes on from there."""
+
+    exit_code = 0

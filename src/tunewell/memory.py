@@ -45,12 +45,16 @@ def freed_memory_kept() -> Iterator[None]:
         # where glibc's own adaptation ends up in a process with large tensors
         mallopt(_MMAP_THRESHOLD, 2**25)
         mallopt(_TRIM_THRESHOLD, 2**26)
-        release_memory()
+        _trim()
 
 
 def release_memory() -> None:
     """Collect garbage and hand freed memory back to the system: glibc keeps gigabytes that torch has let go of."""
     gc.collect()
+    _trim()
+
+
+def _trim() -> None:
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
         if trim is not None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewell.template import Encoded
-from tunewell.train.batches import PackedSteps, pack, plan_steps
+from tunewell.train.batches import ROW_MULTIPLE, PackedSteps, pack, padding, plan_steps
 
 _LENGTHS = st.lists(st.integers(min_value=1, max_value=100), min_size=1, max_size=40)
 
@@ -58,3 +58,10 @@ def test_a_dataset_item_is_the_packed_step() -> None:
     ids = dataset[0].row.input_ids[0].tolist()
     assert ids == [*examples[steps[0].examples[0]].ids, *[0] * 30], "rows are filled to a multiple of 32"
     assert len(dataset[0].targets) == 1, "filler is not trained"
+
+
+@given(st.integers(1, 5000))
+def test_the_share_of_padding_is_that_of_the_row_that_is_built(tokens: int) -> None:
+    row = pack([Encoded([7] * tokens, [-100] * tokens)], multiple_of=ROW_MULTIPLE).row
+    built = row.input_ids.shape[1]
+    assert padding(tokens) == (built - tokens) / built

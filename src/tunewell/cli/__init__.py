@@ -13,5 +13,6 @@ def main() -> None:
     try:
         app()
     except TunewellError as error:
-        sys.stderr.write(f"error: {visible(str(error))}\n")
+        label = "error: " if error.exit_code else ""
+        sys.stderr.write(f"{label}{visible(str(error))}\n")
         sys.exit(error.exit_code)

@@ -33,6 +33,7 @@ Method = Literal["full", "lora", "qlora"]
 """What is trained."""
 
 Variant = Literal["lora", "rslora", "dora"]
+Reporter = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 """Forms of an adapter."""
 
 StartFrom = Literal["continue", "merge"]
@@ -269,6 +270,8 @@ class Train(Section):
     """Tokens in one step; examples are laid end to end, without padding."""
     save_every: Positive = 25
     """Steps between checkpoints."""
+    report_to: list[Reporter] = []
+    """Services that get loss, learning rate and gradient norm of each step as training goes on, each through its own package."""
 
     @property
     def said(self) -> dict[str, Any]:
@@ -302,6 +305,9 @@ class Guard(Section):
     turns it off."""
     every: Positive = 25
     """Steps between looks at the quick retention suite."""
+    keep: Positive = 2
+    """Checkpoints that are kept while training goes on: the newest so many. The weights of the last look within the floor are
+    kept beside them."""
 
 
 class Evaluate(Section):

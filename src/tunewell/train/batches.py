@@ -12,7 +12,8 @@ from torch.utils.data import Dataset
 from tunewell.model.attention import Row, lay_end_to_end
 from tunewell.template import Encoded
 
-_ROW_MULTIPLE = 32
+ROW_MULTIPLE = 32
+"""Rows are filled up to a multiple of so many tokens."""
 
 
 class Step(NamedTuple):
@@ -54,6 +55,12 @@ def plan_steps(lengths: Sequence[int], *, epochs: float, batch_tokens: int, seed
     return steps
 
 
+def padding(tokens: int) -> float:
+    """The share of a row of so many tokens that fills it up."""
+    filler = -tokens % ROW_MULTIPLE
+    return filler / (tokens + filler)
+
+
 def largest_step(examples: Sequence[Encoded], steps: Sequence[Step]) -> int:
     """Tokens of the step that has most of them."""
     return max(sum(len(examples[index].ids) for index in step.examples) for step in steps)
@@ -85,4 +92,4 @@ class PackedSteps(Dataset[PackedRow]):
         return len(self._steps)
 
     def __getitem__(self, index: int) -> PackedRow:
-        return pack([self._examples[place] for place in self._steps[index].examples], multiple_of=_ROW_MULTIPLE)
+        return pack([self._examples[place] for place in self._steps[index].examples], multiple_of=ROW_MULTIPLE)

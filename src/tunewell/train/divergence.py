@@ -9,10 +9,8 @@ from torch.nn import functional
 
 from tunewell.model.attention import row_logits
 from tunewell.template import Encoded
-from tunewell.train.batches import PackedRow, Step, pack
+from tunewell.train.batches import ROW_MULTIPLE, PackedRow, Step, pack
 from tunewell.train.trainer import Notes, PackedTrainer
-
-_ROW_MULTIPLE = 32
 
 
 class GuardedTrainer(PackedTrainer):
@@ -56,4 +54,4 @@ def kl_to_base(tuned: torch.nn.Module, adapted: PeftModel, packed: PackedRow) ->
 def replay_row(examples: Sequence[Encoded], is_replay: Sequence[bool], steps: Sequence[Step], step: int) -> PackedRow | None:
     """The replay rows of a step as a row of their own, or None where it has none."""
     chosen = [examples[index] for index in steps[step].examples if is_replay[index]]
-    return pack(chosen, multiple_of=_ROW_MULTIPLE) if chosen else None
+    return pack(chosen, multiple_of=ROW_MULTIPLE) if chosen else None

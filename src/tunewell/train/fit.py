@@ -20,6 +20,7 @@ from tunewell.train.checkpoints import newest_whole
 from tunewell.train.divergence import GuardedTrainer, replay_row
 from tunewell.train.floor import RetentionFloor
 from tunewell.train.methods import Tuning
+from tunewell.train.survival import heeding_sigterm, saying_what_fits
 from tunewell.train.trainer import Notes, PackedTrainer, RunLog, read_log
 
 
@@ -32,9 +33,10 @@ class Work(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """The guards of a run: the weight of the divergence, the retention floor, if any, and what they write into the log."""
+    """The guards of a run: the weight of the divergence, the checkpoints kept, the floor, if any, and what they note in the log."""
 
     kl: float
+    keep: int
     floor: RetentionFloor | None
     notes: Notes
 
@@ -52,7 +54,7 @@ def fit(tuning: Tuning, work: Work, watch: Watch, plan: Train, *, out_dir: Path,
             work,
             watch,
             model=tuning.model,
-            args=_arguments(plan, steps=len(work.steps), seed=seed, folder=checkpoints),
+            args=_arguments(plan, steps=len(work.steps), seed=seed, folder=checkpoints, keep=watch.keep),
             train_dataset=PackedSteps(work.examples, work.steps),
             autocast=None if tuning.dtype == torch.float32 else tuning.dtype,
             callbacks=[*([watch.floor] if watch.floor else []), log],
@@ -60,8 +62,10 @@ def fit(tuning: Tuning, work: Work, watch: Watch, plan: Train, *, out_dir: Path,
         trainer.remove_callback(PrinterCallback)  # it prints every log line: the progress bar shows it
         resume = newest_whole(checkpoints)
         if watch.floor is None or not watch.floor.stopped:
-            with _no_needless_casts(tuning.model):
+            with heeding_sigterm() as preemption, saying_what_fits(trainer, tokens), _no_needless_casts(tuning.model):
+                trainer.add_callback(preemption)
                 trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+            preemption.check(trainer.state)
     if watch.floor is not None:
         watch.floor.take_back(tuning.model)
     return read_log(out_dir / "log.jsonl")
@@ -82,7 +86,7 @@ def _no_needless_casts(model: torch.nn.Module) -> AbstractContextManager[None]:
     return casting
 
 
-def _arguments(plan: Train, *, steps: int, seed: int, folder: Path) -> TrainingArguments:
+def _arguments(plan: Train, *, steps: int, seed: int, folder: Path, keep: int) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
@@ -96,10 +100,12 @@ def _arguments(plan: Train, *, steps: int, seed: int, folder: Path) -> TrainingA
         logging_steps=1,
         save_strategy="steps",
         save_steps=plan.save_every,
-        save_total_limit=2,
+        save_total_limit=keep,
         seed=seed,
         data_seed=seed,
-        report_to="none",
+        report_to=list(plan.report_to) or "none",
+        run_name=folder.parent.parent.name,
+        project="tunewell",
         disable_tqdm=True,
         remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(),

@@ -28,6 +28,7 @@ from tunewell.train.fit import Watch, Work, fit
 from tunewell.train.floor import KEPT_WEIGHTS, QUICK_ITEMS, RetentionFloor, quick_score
 from tunewell.train.isolation import check_isolation
 from tunewell.train.methods import Tuning, load_for, make_trainable, save_weights
+from tunewell.train.reporters import prepare_reporters
 from tunewell.train.rows import EncodedRows, LeftOut, encode_rows
 from tunewell.train.speed import speed_up
 from tunewell.train.start import Start, prepare_start
@@ -49,6 +50,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     if finished.exists():
         return _summary(json.loads(finished.read_text(encoding="utf-8")))
     plan, guard, seed, data = settings.train, settings.guard, settings.seed, inputs["mix"] / "train"
+    prepare_reporters(plan.report_to, out_dir)
     tokenizer = load_tokenizer(inputs["model"])
     chat, loss = open_format(settings.template, tokenizer), Loss(plan.answers, plan.reasoning)
     start = prepare_start(plan.start, inputs["model"], chat, tokenizer, out_dir=out_dir)
@@ -113,10 +115,11 @@ def _work(rows: Sequence[tuple[Example, Encoded]], plan: Train, guard: Guard, *,
 def _watch(guard: Guard, chat: PromptFormat, rows: Sequence[Example], *, dtype: torch.dtype, out_dir: Path) -> Watch:
     notes: Notes = {}
     if not guard.floor:
-        return Watch(guard.kl, None, notes)
+        return Watch(guard.kl, guard.keep, None, notes)
     items = retention_items(languages_of(rows), count=QUICK_ITEMS)
     score = partial(quick_score, chat=chat, items=items, dtype=dtype)
-    return Watch(guard.kl, RetentionFloor(out_dir, floor=guard.floor, every=guard.every, score=score, notes=notes), notes)
+    floor = RetentionFloor(out_dir, floor=guard.floor, every=guard.every, score=score, notes=notes)
+    return Watch(guard.kl, guard.keep, floor, notes)
 
 
 def _choose_attention(model: PreTrainedModel, examples: Sequence[Encoded]) -> Choice:

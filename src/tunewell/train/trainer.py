@@ -12,8 +12,8 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tunewell.errors import TunewellError
-from tunewell.memory import freed_memory_kept
-from tunewell.train.batches import PackedRow, PackedSteps, Step
+from tunewell.memory import freed_memory_kept, peak_memory
+from tunewell.train.batches import PackedRow, PackedSteps, Step, padding
 from tunewell.train.checkpoints import seal
 from tunewell.train.loss import output_head, supervised_loss
 
@@ -88,6 +88,7 @@ class RunLog(TrainerCallback):
             "learning_rate": logs["learning_rate"],
             "gradient_norm": float(logs["grad_norm"]),
             "tokens": self._tokens[index],
+            "padding": round(padding(self._tokens[index]), 4),
             "seconds": round(now - self._last, 3),
             **self._notes.get(state.global_step, {}),
         }
@@ -95,7 +96,8 @@ class RunLog(TrainerCallback):
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(line) + "\n")
         rate = self._tokens[index] / max(line["seconds"], 1e-9)
-        self._progress.update(self._bar, completed=state.global_step, note=f"loss {logs['loss']:.3f}, {rate:,.0f} tokens/s")
+        figures = f"loss {logs['loss']:.3f}, {rate:,.0f} tokens/s, padding {line['padding']:.1%}, {peak_memory() / 2**30:.1f} GiB"
+        self._progress.update(self._bar, completed=state.global_step, note=figures)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Seal the checkpoint: until then it does not count."""
