@@ -40,7 +40,7 @@ def heeding_sigterm() -> Iterator[Preemption]:
         yield preemption
         return
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(*_: Any) -> None:
         preemption.is_asked = True
 
     before = signal.signal(signal.SIGTERM, ask)
