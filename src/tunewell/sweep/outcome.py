@@ -1,0 +1,100 @@
+"""The table of a sweep of trials as JSON values: what the command prints, and what lies in the run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tunewell.evaluate import bleu_signatures
+from tunewell.recipe import Recipe
+from tunewell.stats import Estimate, items_needed
+from tunewell.sweep.conclusion import conclude
+from tunewell.sweep.curve import fit_curve
+from tunewell.sweep.ranking import Gap
+from tunewell.sweep.scores import Answers, Ended, Standing, read_answers, stand
+from tunewell.sweep.trials import Planned, Preset
+
+
+class Died(NamedTuple):
+    """A trial that did not come to its end under a seed, and why."""
+
+    trial: str
+    seed: int
+    reason: str
+
+
+def make_table(
+    preset: Preset, recipe: Recipe, trials: Sequence[Planned], ended: Mapping[str, Sequence[Ended]], died: Sequence[Died]
+) -> dict[str, Any]:
+    """The trials with their scores, the reference first, those that died, and what can be concluded."""
+    table = {
+        "sweep": preset.name,
+        "model": recipe.model,
+        "confidence": recipe.gate.confidence,
+        "seeds": sorted({planned.seed for planned in trials}),
+        "max_new_tokens": recipe.evaluate.max_new_tokens,
+        **_scored(preset, recipe, {planned.trial.name: planned for planned in trials}, ended),
+        "died": [one._asdict() for one in died],
+    }
+    return table | {"conclusion": conclude(table)}
+
+
+def _scored(preset: Preset, recipe: Recipe, plans: Mapping[str, Planned], ended: Mapping[str, Sequence[Ended]]) -> dict[str, Any]:
+    if not ended:
+        return {"slice": None, "n": 0, "families": 0, "signatures": {}, "rows": [], "curve": None}
+    confidence = recipe.gate.confidence
+    answers, name = read_answers(ended)
+    own = next((trial for trial in ended if plans[trial].is_own), "")
+    standings = stand(answers, ended, own, confidence=confidence, seed=recipe.seed)
+    items = list(next(iter(answers.values())).domain.values())
+    return {
+        "slice": name,
+        "n": len(items),
+        "families": len({item.family for item in items}),
+        "signatures": bleu_signatures(items),
+        "rows": [
+            _row(standing, plans[trial], ended[trial], confidence) | {"by_seed": _by_seed(answers[trial], ended[trial])}
+            for standing in standings
+            for trial in [standing.score.trial]
+        ],
+        "curve": fit_curve(answers, ended, confidence=confidence) if preset.is_curve else None,
+    }
+
+
+def _row(standing: Standing, planned: Planned, runs: Sequence[Ended], confidence: float) -> dict[str, Any]:
+    score = standing.score
+    retention = score.retention
+    return {
+        "trial": score.trial,
+        "changes": dict(planned.trial.changes),
+        "own": score.is_own,
+        "verdict": score.verdict,
+        "reason": next(run.reason for run in runs if run.verdict == score.verdict),
+        "reason_zh": next(run.reason_zh for run in runs if run.verdict == score.verdict),
+        "rows": dict(runs[0].rows),
+        "seconds": round(sum(run.seconds for run in runs) / len(runs), 2),
+        "peak_rss_bytes": max(run.peak_rss_bytes for run in runs),
+        "rouge_l": _estimate(score.rouge_l),
+        "bleu": _estimate(score.bleu),
+        "behind": standing.gap and _gap(standing.gap, confidence),
+        "bleu_behind": standing.bleu_gap and _estimate(standing.bleu_gap),
+        "retention": {"base": retention.base, "tuned": retention.tuned, **_estimate(retention.difference)},
+    }
+
+
+def _by_seed(answers: Answers, runs: Sequence[Ended]) -> dict[str, float]:
+    """Mean ROUGE-L under each seed."""
+    scores: dict[int, list[float]] = {run.seed: [] for run in runs}
+    for (seed, _), result in answers.domain.items():
+        scores[seed].append(result.measures["rouge_l"])
+    return {str(seed): sum(found) / len(found) for seed, found in scores.items() if found}
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n, "families": estimate.clusters}
+
+
+def _gap(gap: Gap, confidence: float) -> dict[str, Any]:
+    """`needed`: about how many items would tell the two apart, where these do not and their spread says it."""
+    told = gap.is_told(confidence=confidence)
+    needed = None if told else items_needed(gap.difference, 0.0)
+    enough = needed is not None and needed > gap.difference.n
+    return {**_estimate(gap.difference), "p": gap.p, "told_apart": told, "needed": needed if enough else None}

@@ -1,0 +1,169 @@
+"""What trials reached on the same items, read from their runs, and the differences between them."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tunewell.errors import DataError
+from tunewell.evaluate import corpus_bleu
+from tunewell.pipeline import stage_folder
+from tunewell.records import Result
+from tunewell.stats import Comparison, Estimate, bootstrap, mean, paired, paired_bootstrap
+from tunewell.store import read_results
+from tunewell.sweep.ranking import Gap, gaps_behind_first
+
+_SCORED_SLICES = ("paraphrase", "unseen", "seen")
+_VERDICTS = ("fail", "inconclusive", "pass")
+
+Key = tuple[int, str]
+"""A seed and an item."""
+
+
+class Ended(NamedTuple):
+    """A run that went to its end: its seed and folder, what the gate says, and what training took."""
+
+    seed: int
+    folder: Path
+    verdict: str
+    reason: str
+    reason_zh: str
+    seconds: float
+    peak_rss_bytes: int
+    rows: Mapping[str, int]
+
+
+class Answers(NamedTuple):
+    """The tuned model's answers to the domain items of one slice, and both models' retention: right choice's probability."""
+
+    domain: Mapping[Key, Result]
+    retention: Mapping[Key, tuple[Result, Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a trial reached: domain on the items that all trials share, retention beside the base, the verdict of its worst run."""
+
+    trial: str
+    is_own: bool
+    rouge_l: Estimate
+    bleu: Estimate
+    retention: Comparison
+    verdict: str
+
+
+class Standing(NamedTuple):
+    """A trial in the table, and how far it lies behind the reference in ROUGE-L and in BLEU; the reference has no gap."""
+
+    score: Score
+    gap: Gap | None
+    bleu_gap: Estimate | None
+
+
+def read_ended(folder: Path, seed: int) -> Ended:
+    """What a finished run says of itself."""
+    metrics, training, mixture = (
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in (
+            folder / "metrics.json",
+            stage_folder(folder, "train") / "training.json",
+            stage_folder(folder, "mix") / "mixture.json",
+        )
+    )
+    rows = {pool["pool"]: pool["rows"] for pool in mixture["pools"]}
+    return Ended(
+        seed,
+        folder,
+        metrics["verdict"],
+        metrics["reason"],
+        metrics["reason_zh"],
+        training["seconds"],
+        training["peak_rss_bytes"],
+        rows,
+    )
+
+
+def read_answers(runs: Mapping[str, Sequence[Ended]]) -> tuple[dict[str, Answers], str]:
+    """The answers of each trial to the items that all of them share, over all seeds, and the slice of these items.
+
+    The slice is the first of `paraphrase`, `unseen` and `seen` of which they share items: the one by which the gate judges the
+    domain gain, where it can. Raises `DataError` where there is none.
+    """
+    every = {trial: _read(ended) for trial, ended in runs.items()}
+    shared = set.intersection(*(set(answers.domain) for answers in every.values()))
+    if not shared:
+        hint = "give `data.test`, so that all trials answer the same items"
+        raise DataError("the trials share no test item", where=", ".join(runs), hint=hint)
+    first = next(iter(every.values())).domain
+    slices = {first[key].variant for key in shared}
+    name = next(name for name in _SCORED_SLICES if name in slices)
+    keys = sorted(key for key in shared if first[key].variant == name)
+    return {trial: Answers({key: found.domain[key] for key in keys}, found.retention) for trial, found in every.items()}, name
+
+
+def stand(
+    answers: Mapping[str, Answers], runs: Mapping[str, Sequence[Ended]], own: str, *, confidence: float, seed: int
+) -> list[Standing]:
+    """The trials, the reference first and then by ROUGE-L: the best of those that no gate fails, or the best of all.
+
+    `own` is the trial that is the recipe as it stands. ROUGE-L is a mean with a t interval over families, as in the gate; BLEU is
+    corpus BLEU with a bootstrap over families.
+    """
+    families = [result.family for result in next(iter(answers.values())).domain.values()]
+    rouge = {trial: [result.measures["rouge_l"] for result in found.domain.values()] for trial, found in answers.items()}
+    bleu = {trial: corpus_bleu(list(found.domain.values())) for trial, found in answers.items()}
+    scores = [
+        Score(
+            trial,
+            trial == own,
+            mean(rouge[trial], families, confidence=confidence),
+            bootstrap(bleu[trial].statistic, bleu[trial].rows, families, confidence=confidence, seed=seed),
+            _retention(found.retention, confidence=confidence),
+            worst([ended.verdict for ended in runs[trial]]),
+        )
+        for trial, found in answers.items()
+    ]
+    scores.sort(key=lambda score: -(score.rouge_l.value or 0.0))
+    reference = next((score for score in scores if score.verdict != "fail"), scores[0])
+    scores = [reference, *(score for score in scores if score is not reference)]
+
+    def behind(better: str, worse: str) -> Estimate:
+        return paired(rouge[worse], rouge[better], families, confidence=confidence).difference
+
+    def bleu_behind(trial: str) -> Estimate:
+        first, second = bleu[trial], bleu[reference.trial]
+        return paired_bootstrap(first.statistic, first.rows, second.rows, families, confidence=confidence, seed=seed).difference
+
+    gaps = gaps_behind_first([score.trial for score in scores], behind)
+    others = zip(scores[1:], gaps, strict=True)
+    return [Standing(reference, None, None), *(Standing(score, gap, bleu_behind(score.trial)) for score, gap in others)]
+
+
+def worst(verdicts: Iterable[str]) -> str:
+    """The verdict of several runs taken together.
+
+    >>> worst(["pass", "fail"]), worst(["pass"])
+    ('fail', 'pass')
+    """
+    return min(verdicts, key=_VERDICTS.index)
+
+
+def _read(runs: Sequence[Ended]) -> Answers:
+    domain: dict[Key, Result] = {}
+    base: dict[Key, Result] = {}
+    tuned: dict[Key, Result] = {}
+    for run in runs:
+        for result in read_results(stage_folder(run.folder, "evaluate") / "results"):
+            key = (run.seed, f"{result.variant}/{result.item}")
+            if result.probe == "retention":
+                (base if result.model == "base" else tuned)[key] = result
+            elif result.probe == "domain" and result.model == "tuned":
+                domain[key] = result
+    return Answers(domain, {key: (base[key], tuned[key]) for key in sorted(base)})
+
+
+def _retention(pairs: Mapping[Key, tuple[Result, Result]], *, confidence: float) -> Comparison:
+    base, tuned = ([pair[place].measures["probability"] for pair in pairs.values()] for place in (0, 1))
+    families = [first.family for first, _ in pairs.values()]
+    return paired(base, tuned, families, confidence=confidence)
