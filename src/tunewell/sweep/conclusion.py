@@ -116,11 +116,8 @@ def _gap(row: Mapping[str, Any], words: Any, *, confidence: float) -> str:
 
 def _cheapest(level: Sequence[Mapping[str, Any]], words: Any) -> str:
     fast, small = min(level, key=lambda row: row["seconds"]), min(level, key=lambda row: row["peak_rss_bytes"])
-    return str(
-        words["cheapest"].format(
-            fast=fast["trial"], seconds=duration(fast["seconds"]), small=small["trial"], memory=gibibytes(small["peak_rss_bytes"])
-        )
-    )
+    costs = {"seconds": duration(fast["seconds"]), "memory": gibibytes(small["peak_rss_bytes"])}
+    return str(words["cheapest" if fast is small else "cheap"].format(fast=fast["trial"], small=small["trial"], **costs))
 
 
 def _curve(curve: Mapping[str, Any], words: Any, *, confidence: float) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tunewell.evaluate import bleu_signatures
+from tunewell.evaluate import bleu_signatures, corpus_bleu
 from tunewell.recipe import Recipe
-from tunewell.stats import Estimate, items_needed
+from tunewell.stats import Estimate, bootstrap, mean
 from tunewell.sweep.conclusion import conclude
 from tunewell.sweep.curve import fit_curve
-from tunewell.sweep.ranking import Gap
+from tunewell.sweep.ranking import FEW
 from tunewell.sweep.scores import Answers, Ended, Standing, read_answers, stand
 from tunewell.sweep.trials import Planned, Preset
 
@@ -39,17 +39,22 @@ def make_table(
 
 def _scored(preset: Preset, recipe: Recipe, plans: Mapping[str, Planned], ended: Mapping[str, Sequence[Ended]]) -> dict[str, Any]:
     if not ended:
-        return {"slice": None, "n": 0, "families": 0, "signatures": {}, "rows": [], "curve": None}
+        return {"slice": None, "n": 0, "families": 0, "signatures": {}, "base": None, "rows": [], "curve": None}
     confidence = recipe.gate.confidence
     answers, name = read_answers(ended)
     own = next((trial for trial in ended if plans[trial].is_own), "")
     standings = stand(answers, ended, own, confidence=confidence, seed=recipe.seed)
-    items = list(next(iter(answers.values())).domain.values())
+    items = list(next(iter(answers.values())).base.values())
+    families, rouge, bleu = [item.family for item in items], [item.measures["rouge_l"] for item in items], corpus_bleu(items)
     return {
         "slice": name,
         "n": len(items),
-        "families": len({item.family for item in items}),
+        "families": len(set(families)),
         "signatures": bleu_signatures(items),
+        "base": {
+            "rouge_l": _estimate(mean(rouge, families, confidence=confidence)),
+            "bleu": _estimate(bootstrap(bleu.statistic, bleu.rows, families, confidence=confidence, seed=recipe.seed)),
+        },
         "rows": [
             _row(standing, plans[trial], ended[trial], confidence) | {"by_seed": _by_seed(answers[trial], ended[trial])}
             for standing in standings
@@ -74,7 +79,7 @@ def _row(standing: Standing, planned: Planned, runs: Sequence[Ended], confidence
         "peak_rss_bytes": max(run.peak_rss_bytes for run in runs),
         "rouge_l": _estimate(score.rouge_l),
         "bleu": _estimate(score.bleu),
-        "behind": standing.gap and _gap(standing.gap, confidence),
+        "behind": _gap(standing, confidence),
         "bleu_behind": standing.bleu_gap and _estimate(standing.bleu_gap),
         "retention": {"base": retention.base, "tuned": retention.tuned, **_estimate(retention.difference)},
     }
@@ -92,9 +97,11 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high, "n": estimate.n, "families": estimate.clusters}
 
 
-def _gap(gap: Gap, confidence: float) -> dict[str, Any]:
-    """`needed`: about how many items would tell the two apart, where these do not and their spread says it."""
+def _gap(standing: Standing, confidence: float) -> dict[str, Any] | None:
+    """`needed` stands where the two are not told apart, but for too few items and not for too few families."""
+    gap, needed = standing.gap, standing.needed
+    if gap is None:
+        return None
     told = gap.is_told(confidence=confidence)
-    needed = None if told else items_needed(gap.difference, 0.0)
-    enough = needed is not None and needed > gap.difference.n
-    return {**_estimate(gap.difference), "p": gap.p, "told_apart": told, "needed": needed if enough else None}
+    is_known = not told and gap.difference.clusters >= FEW and needed is not None and needed > gap.difference.n
+    return {**_estimate(gap.difference), "p": gap.p, "told_apart": told, "needed": needed if is_known else None}

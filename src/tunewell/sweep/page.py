@@ -93,6 +93,8 @@ def _notes(table: Mapping[str, Any], words: Any) -> Iterator[str]:
         seeds=words["and"].join(map(str, table["seeds"])),
         tokens=table["max_new_tokens"],
     )
+    rouge, bleu = table["base"]["rouge_l"], table["base"]["bleu"]
+    yield words["base"].format(rouge=number_text(rouge["value"], 3), bleu=number_text(bleu["value"]))
     for language, signature in table["signatures"].items():
         yield words["signature"].format(language=language, signature=signature)
     for note in words["notes"]:

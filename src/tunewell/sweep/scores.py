@@ -1,8 +1,10 @@
 """What trials reached on the same items, read from their runs, and the differences between them."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +12,7 @@ from tunewell.errors import DataError
 from tunewell.evaluate import corpus_bleu
 from tunewell.pipeline import stage_folder
 from tunewell.records import Result
-from tunewell.stats import Comparison, Estimate, bootstrap, mean, paired, paired_bootstrap
+from tunewell.stats import Comparison, Estimate, bootstrap, items_needed, mean, paired, paired_bootstrap
 from tunewell.store import read_results
 from tunewell.sweep.ranking import Gap, gaps_behind_first
 
@@ -35,9 +37,10 @@ class Ended(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """The tuned model's answers to the domain items of one slice, and both models' retention: right choice's probability."""
+    """The tuned model's and the base's answers to the domain items of one slice, and both models' results on retention items."""
 
     domain: Mapping[Key, Result]
+    base: Mapping[Key, Result]
     retention: Mapping[Key, tuple[Result, Result]]
 
 
@@ -54,11 +57,15 @@ class Score:
 
 
 class Standing(NamedTuple):
-    """A trial in the table, and how far it lies behind the reference in ROUGE-L and in BLEU; the reference has no gap."""
+    """A trial in the table, and how far it lies behind the reference in ROUGE-L and in BLEU; the reference has no gap.
+
+    `needed` is about how many items would tell the two apart if ROUGE-L stays where it is, tested as one of all pairs.
+    """
 
     score: Score
-    gap: Gap | None
-    bleu_gap: Estimate | None
+    gap: Gap | None = None
+    bleu_gap: Estimate | None = None
+    needed: int | None = None
 
 
 def read_ended(folder: Path, seed: int) -> Ended:
@@ -99,7 +106,11 @@ def read_answers(runs: Mapping[str, Sequence[Ended]]) -> tuple[dict[str, Answers
     slices = {first[key].variant for key in shared}
     name = next(name for name in _SCORED_SLICES if name in slices)
     keys = sorted(key for key in shared if first[key].variant == name)
-    return {trial: Answers({key: found.domain[key] for key in keys}, found.retention) for trial, found in every.items()}, name
+    chosen = {
+        trial: Answers({key: found.domain[key] for key in keys}, {key: found.base[key] for key in keys}, found.retention)
+        for trial, found in every.items()
+    }
+    return chosen, name
 
 
 def stand(
@@ -128,16 +139,17 @@ def stand(
     reference = next((score for score in scores if score.verdict != "fail"), scores[0])
     scores = [reference, *(score for score in scores if score is not reference)]
 
-    def behind(better: str, worse: str) -> Estimate:
+    def behind(better: str, worse: str, *, confidence: float = confidence) -> Estimate:
         return paired(rouge[worse], rouge[better], families, confidence=confidence).difference
 
-    def bleu_behind(trial: str) -> Estimate:
-        first, second = bleu[trial], bleu[reference.trial]
-        return paired_bootstrap(first.statistic, first.rows, second.rows, families, confidence=confidence, seed=seed).difference
+    def standing(score: Score, gap: Gap) -> Standing:
+        first, second = bleu[score.trial], bleu[reference.trial]
+        apart = paired_bootstrap(first.statistic, first.rows, second.rows, families, confidence=confidence, seed=seed)
+        stricter = behind(reference.trial, score.trial, confidence=1 - (1 - confidence) / comb(len(scores), 2))
+        return Standing(score, gap, apart.difference, items_needed(stricter, 0.0))
 
     gaps = gaps_behind_first([score.trial for score in scores], behind)
-    others = zip(scores[1:], gaps, strict=True)
-    return [Standing(reference, None, None), *(Standing(score, gap, bleu_behind(score.trial)) for score, gap in others)]
+    return [Standing(reference), *(standing(score, gap) for score, gap in zip(scores[1:], gaps, strict=True))]
 
 
 def worst(verdicts: Iterable[str]) -> str:
@@ -150,17 +162,12 @@ def worst(verdicts: Iterable[str]) -> str:
 
 
 def _read(runs: Sequence[Ended]) -> Answers:
-    domain: dict[Key, Result] = {}
-    base: dict[Key, Result] = {}
-    tuned: dict[Key, Result] = {}
+    found: dict[tuple[str, str], dict[Key, Result]] = defaultdict(dict)
     for run in runs:
         for result in read_results(stage_folder(run.folder, "evaluate") / "results"):
-            key = (run.seed, f"{result.variant}/{result.item}")
-            if result.probe == "retention":
-                (base if result.model == "base" else tuned)[key] = result
-            elif result.probe == "domain" and result.model == "tuned":
-                domain[key] = result
-    return Answers(domain, {key: (base[key], tuned[key]) for key in sorted(base)})
+            found[result.probe, result.model][run.seed, f"{result.variant}/{result.item}"] = result
+    base, tuned = found["retention", "base"], found["retention", "tuned"]
+    return Answers(found["domain", "tuned"], found["domain", "base"], {key: (base[key], tuned[key]) for key in sorted(base)})
 
 
 def _retention(pairs: Mapping[Key, tuple[Result, Result]], *, confidence: float) -> Comparison:
