@@ -13,12 +13,14 @@ from tunewell.store import Manifest
 from tunewell.sweep import apart
 from tunewell.sweep.apart import Job, run_apart, run_here
 
+_ONE_FILE = ["data.open=[]"]
+
 
 def test_a_process_of_its_own_does_the_run_and_says_so(recipe_path: Path, tmp_path: Path) -> None:
     started: list[str] = []
     ended: list[str] = []
     caller = Caller("made by a test", started.append, lambda outcome: ended.append(outcome.stage))
-    assert run_apart(Job(load_recipe(recipe_path), tmp_path / "run", "collect"), caller) == ""
+    assert run_apart(Job(load_recipe(recipe_path, _ONE_FILE), tmp_path / "run", "collect"), caller) == ""
     assert started == ended == ["collect"]
     assert Manifest.read(stage_folder(tmp_path / "run", "collect"))
     assert "made by a test" in (tmp_path / "run" / "run.json").read_text(encoding="utf-8")
@@ -30,7 +32,7 @@ def test_a_process_that_is_killed_ends_nothing_but_its_run(recipe_path: Path, tm
         assert process.pid
         os.kill(process.pid, signal.SIGKILL)
 
-    reason = run_apart(Job(load_recipe(recipe_path), tmp_path / "run", "train"), Caller(started=kill))
+    reason = run_apart(Job(load_recipe(recipe_path, _ONE_FILE), tmp_path / "run", "train"), Caller(started=kill))
     assert reason == "its process was ended by SIGKILL (so the system does where memory runs out)"
     assert multiprocessing.active_children() == []
 
