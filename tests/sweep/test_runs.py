@@ -30,7 +30,7 @@ def _sweep(recipe_path: Path, run: Path, worker: Worker, preset: Preset | None =
 
 
 def test_what_the_data_tell_apart_and_what_they_do_not_is_said_in_both_languages(recipe_path: Path, tmp_path: Path) -> None:
-    said = {"lora": {"seconds": 20.0}, "qlora": {"seconds": 9.0, "memory": 1 << 29}}
+    said: dict[str, Any] = {"lora": {"seconds": 20.0}, "qlora": {"seconds": 9.0, "memory": 1 << 29}}
     table = _sweep(recipe_path, tmp_path, Worker({"full": _POOR, "lora": _GOOD, "qlora": _NEAR}, **said))
     assert (table["sweep"], table["n"], table["families"], table["slice"], table["seeds"]) == ("method", 40, 40, "unseen", [0])
     first, *others = table["rows"]
@@ -142,7 +142,7 @@ def test_few_families_tell_nothing_apart(recipe_path: Path, tmp_path: Path) -> N
     table = _sweep(recipe_path, tmp_path, Worker({"full": _POOR[:8], "lora": _GOOD[:8], "qlora": _NEAR[:8]}))
     assert not any(row["behind"]["told_apart"] for row in table["rows"][1:])
     assert "With 8 question families, fewer than 10, nothing is told apart." in table["conclusion"]["text"]
-    alone = {name: {"per_family": 99} for name in ("full", "lora", "qlora")}
+    alone: dict[str, Any] = {name: {"per_family": 99} for name in ("full", "lora", "qlora")}
     table = _sweep(recipe_path, tmp_path, Worker({"full": _POOR, "lora": _GOOD, "qlora": _NEAR}, **alone))
     assert "`full` (no interval: one family)" in table["conclusion"]["text"]
 
@@ -150,7 +150,7 @@ def test_few_families_tell_nothing_apart(recipe_path: Path, tmp_path: Path) -> N
 def test_the_learning_curve_says_what_a_doubling_brings(recipe_path: Path, tmp_path: Path) -> None:
     sizes = {"0.25": 10, "0.5": 20, "1": 40}
     grown = {name: shares(40, 0.3 + 0.15 * place, seed=5, spread=0.1) for place, name in enumerate(sizes)}
-    said = {name: {"domain_rows": rows} for name, rows in sizes.items()}
+    said: dict[str, Any] = {name: {"domain_rows": rows} for name, rows in sizes.items()}
     preset = scales()._replace(trials=lambda *_: [Trial(name, {"train.rank": rank}) for rank, name in enumerate(sizes, 1)])
     table = _sweep(recipe_path, tmp_path, Worker(grown, **said), preset)
     curve = table["curve"]
