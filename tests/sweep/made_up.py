@@ -15,7 +15,7 @@ from tunewell.sweep.apart import Job
 def make_run(folder: Path, shares: Sequence[float], **said: Any) -> None:
     """A finished run: each share is how much of an item's reference the tuned model gives.
 
-    `said` may hold `verdict`, `seconds`, `memory` and `domain_rows`.
+    `said` may hold `verdict`, `seconds`, `memory`, `domain_rows`, `per_family` and `judged` (the places of judged items).
     """
     verdict = said.get("verdict", "pass")
     write_json(folder / "metrics.json", {"verdict": verdict, "reason": f"so it {verdict}es", "reason_zh": "如此"})
@@ -24,7 +24,8 @@ def make_run(folder: Path, shares: Sequence[float], **said: Any) -> None:
     pools = [{"pool": "domain", "rows": said.get("domain_rows", 30)}, {"pool": "open", "rows": 10}]
     write_json(stage_folder(folder, "mix") / "mixture.json", {"pools": pools})
     domain = answers(shares, per_family=said.get("per_family", 1))
-    tuned = [replace(result, model="tuned") for result in domain]
+    judged = {f"i{place}": {"judge_score": 5.0 * share} for place, share in enumerate(shares) if place in said.get("judged", ())}
+    tuned = [replace(result, model="tuned", measures={**result.measures, **judged.get(result.item, {})}) for result in domain]
     retention = [_retention(place, model, 0.5) for place in range(4) for model in ("base", "tuned")]
     write_rows(stage_folder(folder, "evaluate") / "results", RESULT_SCHEMA, map(result_to_row, [*domain, *tuned, *retention]))
 

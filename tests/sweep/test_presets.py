@@ -1,15 +1,17 @@
 """What each preset compares, and what it must have for that."""
 
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
+from tunewell.cli import sweep as commands
 from tunewell.errors import DataError, RecipeError
 from tunewell.pipeline import stage_folder
 from tunewell.recipe import Recipe, load_recipe
 from tunewell.records import EXAMPLE_SCHEMA, Example, Message, Origin, example_to_row
 from tunewell.store import write_rows
-from tunewell.sweep import continued, methods, ratios, reasoned, scales
+from tunewell.sweep import RATIOS, SHARES, continued, methods, ratios, reasoned, scales
 from tunewell.sweep.trials import Planned, Preset, plan
 
 
@@ -54,6 +56,15 @@ def test_an_adapter_is_trained_first_where_none_is_given_and_every_seed_has_its_
     assert _recipe(merged).train.start == {"merge": str(first.folder)}
     assert {trained_on.trial.needs, merged.trial.needs} == {"first"}
     assert _recipe(others[2]).train.start == {"continue": str(tmp_path / "sweep" / "seed-1" / "first")}
+
+
+def test_the_adapter_that_is_trained_first_is_found_from_wherever_the_sweep_is_started(
+    recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    planned = _planned(continued(), load_recipe(recipe_path), Path("runs") / "ours")
+    first = tmp_path / planned["first"].folder
+    assert _recipe(planned["continue"]).train.start == {"continue": str(first)}
 
 
 def test_the_adapter_that_the_recipe_names_is_taken(recipe_path: Path, tmp_path: Path) -> None:
@@ -101,3 +112,8 @@ def test_shares_of_the_domain_are_caps_of_its_files_alone(recipe_path: Path, tmp
         with pytest.raises(RecipeError) as caught:
             scales(written)
         assert caught.value.where == "--shares"
+
+
+def test_the_commands_say_what_the_presets_do() -> None:
+    assert signature(commands.ratio).parameters["ratios"].default == RATIOS
+    assert signature(commands.scale).parameters["shares"].default == SHARES

@@ -138,6 +138,19 @@ def test_a_better_trial_that_the_gate_fails_is_not_the_first(recipe_path: Path, 
     assert "The gate fails `full`." in text
 
 
+def test_judges_scores_are_compared_on_items_that_have_one_everywhere(recipe_path: Path, tmp_path: Path) -> None:
+    judged: dict[str, Any] = {"full": {"judged": range(20)}, "lora": {"judged": range(5, 40)}, "qlora": {"judged": range(40)}}
+    table = _sweep(recipe_path, tmp_path, Worker({"full": _POOR, "lora": _GOOD, "qlora": _NEAR}, **judged))
+    scores = {row["trial"]: row["judge"] for row in table["rows"]}
+    assert scores["full"]["n"] == 15
+    assert scores["full"]["value"] == pytest.approx(5 * sum(_POOR[5:20]) / 15)
+    page = (tmp_path / "sweeps" / "method" / "table.md").read_text(encoding="utf-8")
+    assert f"| `full` | 15 | {scores['full']['value']:.3f} |" in page
+    unjudged = _sweep(recipe_path, tmp_path, Worker({"full": _POOR, "lora": _GOOD, "qlora": _NEAR}))
+    assert {row["judge"] for row in unjudged["rows"]} == {None}
+    assert "Judges" not in (tmp_path / "sweeps" / "method" / "table.md").read_text(encoding="utf-8")
+
+
 def test_few_families_tell_nothing_apart(recipe_path: Path, tmp_path: Path) -> None:
     table = _sweep(recipe_path, tmp_path, Worker({"full": _POOR[:8], "lora": _GOOD[:8], "qlora": _NEAR[:8]}))
     assert not any(row["behind"]["told_apart"] for row in table["rows"][1:])

@@ -45,10 +45,14 @@ def test_answers_that_are_known_go_along_but_never_over_those_that_are_there(rec
     (entries / "base").mkdir(parents=True)
     (entries / "base" / "replies.jsonl").write_text("{}\n", encoding="utf-8")
     (entries / "one.jsonl").write_text("theirs", encoding="utf-8")
+    other = stage_folder(tmp_path / "other", "evaluate") / "journal" / "two.jsonl"
+    other.parent.mkdir(parents=True)
+    other.write_text("others'", encoding="utf-8")
     kept = stage_folder(run, "evaluate") / "journal" / "one.jsonl"
     kept.parent.mkdir(parents=True)
     kept.write_text("ours", encoding="utf-8")
-    assert take_over(load_recipe(recipe_path, _QUICK), run, [tmp_path / "nowhere", donor]) == []
+    assert take_over(load_recipe(recipe_path, _QUICK), run, [tmp_path / "nowhere", donor, tmp_path / "other"]) == []
+    assert (kept.parent / "two.jsonl").read_text(encoding="utf-8") == "others'"
     assert (kept.parent / "base" / "replies.jsonl").read_text(encoding="utf-8") == "{}\n"
     assert kept.read_text(encoding="utf-8") == "ours"
 

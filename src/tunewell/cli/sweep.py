@@ -93,7 +93,7 @@ def cot(recipe: RecipePath, seeds: Seeds = 1, set_: Overrides = None, run_dir: R
 @sweep.command()
 def ratio(
     recipe: RecipePath,
-    ratios: Annotated[str, typer.Option(help="Open to domain, with commas.", metavar="OPEN:DOMAIN,…")] = "1:0.5,1:1,1:3",
+    ratios: Annotated[str, typer.Option(help="Open to domain, with commas.", metavar="OPEN:DOMAIN,…")] = "1:0.5,1:3,1:4",
     seeds: Seeds = 1,
     set_: Overrides = None,
     run_dir: RunFolder = None,
@@ -174,7 +174,7 @@ def _witness(caller: "Caller") -> "Witness":
 def _print_trials(table: Mapping[str, Any], page: Path, *, language: str) -> None:
     from tunewell.cli.show import print_rows
     from tunewell.sweep.conclusion import read_trial_words
-    from tunewell.sweep.page import brief_cells, gap_cells
+    from tunewell.sweep.page import brief_cells, gap_cells, judge_cells
 
     words = read_trial_words(language)
     if table["rows"]:
@@ -182,6 +182,9 @@ def _print_trials(table: Mapping[str, Any], page: Path, *, language: str) -> Non
         typer.echo()
         print_rows(words["gaps"], gap_cells(table))
         typer.echo()
+        if judged := judge_cells(table):
+            print_rows(words["judges"], judged)
+            typer.echo()
     for one in table["died"]:
         typer.echo(visible(f"{words['not_compared']}: {one['trial']} (seed {one['seed']}): {one['reason']}"))
     typer.echo(visible(table["conclusion"]["text_zh" if language == "zh" else "text"]))

@@ -79,6 +79,7 @@ def _row(standing: Standing, planned: Planned, runs: Sequence[Ended], confidence
         "peak_rss_bytes": max(run.peak_rss_bytes for run in runs),
         "rouge_l": _estimate(score.rouge_l),
         "bleu": _estimate(score.bleu),
+        "judge": _estimate(score.judge) if score.judge.n else None,
         "behind": _gap(standing, confidence),
         "bleu_behind": standing.bleu_gap and _estimate(standing.bleu_gap),
         "retention": {"base": retention.base, "tuned": retention.tuned, **_estimate(retention.difference)},

@@ -1,7 +1,7 @@
 """The table of a sweep of trials in Markdown, and its cells, which the terminal shows as well."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import comb
 from typing import Any
 
@@ -45,6 +45,11 @@ def gap_cells(table: Mapping[str, Any]) -> list[list[str]]:
     return [[row["trial"], *_behind(row["behind"]), *_points(row["retention"])] for row in table["rows"]]
 
 
+def judge_cells(table: Mapping[str, Any]) -> list[list[str]]:
+    """The rows of the table under the headings `judges`; none where nobody judged."""
+    return [[row["trial"], str(row["judge"]["n"]), *_points(row["judge"])] for row in table["rows"] if row["judge"]]
+
+
 def change_text(changes: Mapping[str, Any]) -> str:
     """What a trial changes, as `--set` takes it.
 
@@ -58,9 +63,17 @@ def change_text(changes: Mapping[str, Any]) -> str:
 def _scores(table: Mapping[str, Any], words: Any) -> Iterator[str]:
     if not table["rows"]:
         return
-    yield rows_text(words["scores"], ([f"`{inline(row['trial'])}`", *_score_cells(row)] for row in table["rows"]), left=1)
+    yield _named(words["scores"], ([row["trial"], *_score_cells(row)] for row in table["rows"]))
     yield f"## {words['differences']}"
-    yield rows_text(words["gaps"], ([f"`{inline(cells[0])}`", *cells[1:]] for cells in gap_cells(table)), left=1)
+    yield _named(words["gaps"], gap_cells(table))
+    if judged := judge_cells(table):
+        yield f"## {words['judge']}"
+        yield _named(words["judges"], judged)
+
+
+def _named(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of numbers by trial."""
+    return rows_text(headings, ([f"`{inline(name)}`", *cells] for name, *cells in rows), left=1)
 
 
 def _score_cells(row: Mapping[str, Any]) -> list[str]:
@@ -122,7 +135,5 @@ def _by_seed(table: Mapping[str, Any], words: Any) -> Iterator[str]:
     if len(table["seeds"]) > 1 and table["rows"]:
         yield f"## {words['seed_scores']}"
         headings = [words["trial"], *map(str, table["seeds"])]
-        rows = (
-            [f"`{inline(row['trial'])}`", *(number_text(value, 3) for value in row["by_seed"].values())] for row in table["rows"]
-        )
-        yield rows_text(headings, rows, left=1)
+        scores = ([row["trial"], *(number_text(value, 3) for value in row["by_seed"].values())] for row in table["rows"])
+        yield _named(headings, scores)

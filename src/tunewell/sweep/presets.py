@@ -11,7 +11,7 @@ from tunewell.recipe import Recipe
 from tunewell.store import read_examples
 from tunewell.sweep.trials import Preset, Trial
 
-RATIOS = "1:0.5,1:1,1:3"
+RATIOS = "1:0.5,1:3,1:4"
 """Open to domain, where nothing else is said."""
 SHARES = "0.25,0.5,1"
 """Shares of the domain rows, where nothing else is said."""
@@ -96,7 +96,7 @@ def _continued(recipe: Recipe, folder: Path) -> list[Trial]:
     if start == "base":
         only_open = {"data.ratio": {"open": 1, "domain": _NO_DOMAIN}, "data.when_short": "shrink"}
         first = [Trial("first", only_open, until="train")]
-        adapter = str(folder / first[0].folder_name)
+        adapter = str(folder.resolve() / first[0].folder_name)
     else:
         assert isinstance(start, dict)
         adapter = next(iter(start.values()))

@@ -16,6 +16,7 @@ from tunewell.stats import Comparison, Estimate, bootstrap, items_needed, mean, 
 from tunewell.store import read_results
 from tunewell.sweep.ranking import Gap, gaps_behind_first
 
+_JUDGE = "judge_score"
 _SCORED_SLICES = ("paraphrase", "unseen", "seen")
 _VERDICTS = ("fail", "inconclusive", "pass")
 
@@ -46,12 +47,16 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What a trial reached: domain on the items that all trials share, retention beside the base, the verdict of its worst run."""
+    """What a trial reached: domain on the items that all trials share, retention beside the base, the verdict of its worst run.
+
+    `judge` is the judges' score from 1 to 5 on those of the items that they scored under every trial.
+    """
 
     trial: str
     is_own: bool
     rouge_l: Estimate
     bleu: Estimate
+    judge: Estimate
     retention: Comparison
     verdict: str
 
@@ -124,12 +129,14 @@ def stand(
     families = [result.family for result in next(iter(answers.values())).domain.values()]
     rouge = {trial: [result.measures["rouge_l"] for result in found.domain.values()] for trial, found in answers.items()}
     bleu = {trial: corpus_bleu(list(found.domain.values())) for trial, found in answers.items()}
+    judged = _judged(answers)
     scores = [
         Score(
             trial,
             trial == own,
             mean(rouge[trial], families, confidence=confidence),
             bootstrap(bleu[trial].statistic, bleu[trial].rows, families, confidence=confidence, seed=seed),
+            _judge(found.domain, judged, confidence=confidence),
             _retention(found.retention, confidence=confidence),
             worst([ended.verdict for ended in runs[trial]]),
         )
@@ -174,3 +181,14 @@ def _retention(pairs: Mapping[Key, tuple[Result, Result]], *, confidence: float)
     base, tuned = ([pair[place].measures["probability"] for pair in pairs.values()] for place in (0, 1))
     families = [first.family for first, _ in pairs.values()]
     return paired(base, tuned, families, confidence=confidence)
+
+
+def _judged(answers: Mapping[str, Answers]) -> list[Key]:
+    """The items that have a judges' score under every trial."""
+    first, *others = ({key for key, result in found.domain.items() if _JUDGE in result.measures} for found in answers.values())
+    return sorted(first.intersection(*others))
+
+
+def _judge(domain: Mapping[Key, Result], keys: Sequence[Key], *, confidence: float) -> Estimate:
+    results = [domain[key] for key in keys]
+    return mean([result.measures[_JUDGE] for result in results], [result.family for result in results], confidence=confidence)

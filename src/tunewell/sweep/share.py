@@ -70,9 +70,9 @@ def _link_or_copy(source: str, target: str) -> None:
 
 
 def _take_journal(folder: Path, donors: Sequence[Path]) -> None:
-    """Copy what the journals of the first donor hold that has any; a copy that is cut off is a shorter journal."""
-    source = next((donor / _JOURNAL for donor in donors if (donor / _JOURNAL).is_dir()), None)
-    for entry in sorted(source.iterdir()) if source else []:
+    """Copy the entries that the journal lacks, each of the first donor that has it; a copy that is cut off is a shorter entry."""
+    journals = [donor / _JOURNAL for donor in donors if (donor / _JOURNAL).is_dir()]
+    for entry in (entry for journal in journals for entry in sorted(journal.iterdir())):
         target = folder / _JOURNAL / entry.name
         if target.exists():
             continue
