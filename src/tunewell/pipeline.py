@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -52,7 +53,8 @@ class Stage(NamedTuple):
     """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
 
     `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder) and `review` (what reviewers
-    decided). A stage that `scales` is given the engine on which its work is done.
+    decided). A stage that `scales` is given the engine on which its work is done. Keys that it `ignores` (`data.ratio`) it is not
+    given, and a change of them does not start it anew.
     """
 
     name: str
@@ -61,6 +63,23 @@ class Stage(NamedTuple):
     files: Callable[[Recipe], Iterable[Path]] = lambda recipe: ()
     publishes: tuple[str, ...] = ()
     scales: bool = False
+    ignores: tuple[str, ...] = ()
+
+    def part(self, recipe: Recipe) -> Recipe:
+        """What the stage is given of a recipe."""
+        part = recipe.part(*self.uses)
+        for section in {name.partition(".")[0] for name in self.ignores}:
+            kept = {key: value for key, value in getattr(part, section) if f"{section}.{key}" not in self.ignores}
+            vars(part)[section] = SimpleNamespace(**kept)
+        return part
+
+    def settings(self, recipe: Recipe) -> dict[str, Any]:
+        """The same as JSON values."""
+        values = recipe.values(*self.uses)
+        for name in self.ignores:
+            section, _, key = name.partition(".")
+            del values[section][key]
+        return values
 
 
 def _family_file(recipe: Recipe) -> list[Path]:
@@ -80,6 +99,7 @@ STAGES = (
         ("data", "collect"),
         files=lambda recipe: data_files(recipe.data),
         scales=True,
+        ignores=("data.ratio", "data.by", "data.turns", "data.caps", "data.when_short", "data.holdout"),
     ),
     Stage(
         "generate",
@@ -151,8 +171,7 @@ def run_recipe(
         if start is not None:
             for name in NAMES[NAMES.index(start) :]:
                 (stage_folder(run_dir, name) / MANIFEST).unlink(missing_ok=True)
-        places = {name: stage_folder(run_dir, name) for name in NAMES}
-        places |= {"run": run_dir, "review": run_dir / "review", "model": locate(recipe.model)}
+        places = places_of(recipe, run_dir)
         workers = choose_engine(engine)
         outcomes = []
         for stage in STAGES[: NAMES.index(until) + 1]:
@@ -168,6 +187,27 @@ def stage_folder(run_dir: Path, name: str) -> Path:
     return run_dir / f"{NAMES.index(name) + 1}-{name}"
 
 
+def places_of(recipe: Recipe, run_dir: Path) -> dict[str, Path]:
+    """The folders that stages of a run read, by the names under which they ask for them."""
+    places = {name: stage_folder(run_dir, name) for name in NAMES}
+    return places | {"run": run_dir, "review": run_dir / "review", "model": locate(recipe.model)}
+
+
+class Identity(NamedTuple):
+    """What decides whether a stage is up to date: `key` is the hash of all, the settings and the hashes of its inputs among it."""
+
+    key: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, str]
+
+
+def identify(stage: Stage, recipe: Recipe, places: Mapping[str, Path]) -> Identity:
+    """The identity of a stage whose inputs are there. Two runs in which it is the same make the same of it."""
+    digests = {name: _input_digest(name, places[name]) for name in stage.reads} | _file_digests(stage.files(recipe))
+    settings = stage.settings(recipe)
+    return Identity(digest([__version__, stage.name, settings, digests]), settings, digests)
+
+
 def versions() -> dict[str, str]:
     """Versions of the product, of Python and of the packages that results depend on."""
     return {"tunewell": __version__, "python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
@@ -175,17 +215,15 @@ def versions() -> dict[str, str]:
 
 def _bring_up_to_date(stage: Stage, recipe: Recipe, places: Mapping[str, Path], engine: Engine) -> Outcome:
     folder = places[stage.name]
-    inputs = {name: places[name] for name in stage.reads}
-    digests = {name: _input_digest(name, path) for name, path in inputs.items()} | _file_digests(stage.files(recipe))
-    settings = recipe.values(*stage.uses)
-    key = digest([__version__, stage.name, settings, digests])
+    key, settings, digests = identify(stage, recipe, places)
     manifest = Manifest.read(folder)
     skipped = manifest is not None and manifest.key == key
     if manifest is None or not skipped:
         _prepare(folder, key)
         started = time.perf_counter()
         scale = {"engine": engine} if stage.scales else {}
-        summary = _room(stage.name)(recipe.part(*stage.uses), inputs, folder, **scale)
+        inputs = {name: places[name] for name in stage.reads}
+        summary = _room(stage.name)(stage.part(recipe), inputs, folder, **scale)
         manifest = Manifest(
             stage=stage.name,
             key=key,

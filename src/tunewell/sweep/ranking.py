@@ -1,9 +1,9 @@
-"""The formats in order of corpus BLEU, the differences between them, and what the data can tell apart."""
+"""Formats in order of corpus BLEU, differences between any settings, and what the data can tell apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tunewell.evaluate import CorpusSums, corpus_bleu, corpus_loss
 from tunewell.records import Result
@@ -12,6 +12,7 @@ from tunewell.sweep.formats import Candidate, Role
 
 FEW = 10
 """Below so many families nothing is told apart."""
+_Name = TypeVar("_Name")
 _PREFERENCE: Mapping[Role, int] = {"own": 0, "team": 1, "other": 2}
 
 
@@ -27,7 +28,7 @@ class Score:
 
 
 class Gap(NamedTuple):
-    """How far a format lies behind another in BLEU, and the p value of that, corrected for all pairs of formats."""
+    """How far a format or a trial lies behind another, and the p value of that, corrected for all pairs."""
 
     difference: Estimate
     p: float | None
@@ -57,16 +58,27 @@ def rank(answers: Mapping[Candidate, Sequence[Result]], *, confidence: float, se
         (_score(candidate, answers[candidate], sums[candidate], confidence=confidence, seed=seed) for candidate in answers),
         key=lambda score: (-(score.bleu.value or 0), _PREFERENCE[score.candidate.role]),
     )
-    differences = [
-        paired_bootstrap(sums[worse].statistic, sums[worse].rows, sums[better].rows, families, confidence=confidence, seed=seed)
-        for better, worse in combinations([score.candidate for score in scores], 2)
-    ]
-    tested = [two_sided_p(comparison.difference) for comparison in differences]
+
+    def behind(better: Candidate, worse: Candidate) -> Estimate:
+        first, second = sums[worse], sums[better]
+        return paired_bootstrap(first.statistic, first.rows, second.rows, families, confidence=confidence, seed=seed).difference
+
+    gaps = gaps_behind_first([score.candidate for score in scores], behind)
+    return [Standing(score, gap) for score, gap in zip(scores, [None, *gaps], strict=True)]
+
+
+def gaps_behind_first(order: Sequence[_Name], behind: Callable[[_Name, _Name], Estimate]) -> list[Gap]:
+    """How far each of the others lies behind the first, where `behind` says it of any two (better, worse).
+
+    The p values are corrected over all pairs, since the first was chosen by the same data. Where one is unknown none is corrected.
+    """
+    differences = [behind(better, worse) for better, worse in combinations(order, 2)]
+    tested = [two_sided_p(difference) for difference in differences]
     known = [p for p in tested if p is not None]
     corrected = holm(known) if len(known) == len(tested) else tested
-    gaps = [Gap(comparison.difference, p) for comparison, p in zip(differences, corrected, strict=True)]
-    # The first pairs are those of the best, in the order of the others.
-    return [Standing(score, gap) for score, gap in zip(scores, [None, *gaps[: len(scores) - 1]], strict=True)]
+    gaps = [Gap(difference, p) for difference, p in zip(differences, corrected, strict=True)]
+    # The first pairs are those of the first, in the order of the others.
+    return gaps[: max(0, len(order) - 1)]
 
 
 def contenders(table: Sequence[Standing], *, confidence: float) -> list[Score]:
