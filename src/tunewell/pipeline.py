@@ -51,8 +51,8 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "pyarrow", "rapidfuz
 class Stage(NamedTuple):
     """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
 
-    `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder) and `review` (what reviewers
-    decided). A stage that `scales` is given the engine on which its work is done.
+    `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder), `review` (what reviewers decided)
+    and `dial` (the table of the dial, where it was turned). A stage that `scales` is given the engine on which its work is done.
     """
 
     name: str
@@ -101,11 +101,11 @@ STAGES = (
         ("mix", "train", "model"),
         files=_family_file,
     ),
-    Stage("gate", ("gate", "seed"), ("evaluate",), publishes=("metrics.json",)),
+    Stage("gate", ("gate", "seed"), ("mix", "train", "evaluate", "dial"), publishes=("metrics.json",)),
     Stage(
         "report",
         ("report",),
-        ("run", "review", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
+        ("run", "review", "dial", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
         publishes=("report.html", "report.md"),
     ),
 )
@@ -152,7 +152,12 @@ def run_recipe(
             for name in NAMES[NAMES.index(start) :]:
                 (stage_folder(run_dir, name) / MANIFEST).unlink(missing_ok=True)
         places = {name: stage_folder(run_dir, name) for name in NAMES}
-        places |= {"run": run_dir, "review": run_dir / "review", "model": locate(recipe.model)}
+        places |= {
+            "run": run_dir,
+            "review": run_dir / "review",
+            "dial": run_dir / "dial" / "dial.json",
+            "model": locate(recipe.model),
+        }
         workers = choose_engine(engine)
         outcomes = []
         for stage in STAGES[: NAMES.index(until) + 1]:
@@ -230,6 +235,8 @@ def _prepare(folder: Path, key: str) -> None:
 def _input_digest(name: str, path: Path) -> str:
     if name in {"model", "review"}:
         return folder_digest(path)
+    if name == "dial":
+        return file_digest(path) if path.is_file() else ""
     if name == "run":
         return file_digest(path / "recipe.yaml")
     manifest = Manifest.read(path)

@@ -18,7 +18,7 @@ DRAWS, FEWER = 2_000, 800
 
 def _most(draws: int) -> float:
     """5 % and three Monte Carlo standard errors."""
-    return 0.05 + 3 * (0.05 * 0.95 / draws) ** 0.5
+    return 0.05 + 3 * float(np.sqrt(0.05 * 0.95 / draws))
 
 
 MOST = _most(DRAWS)

@@ -30,8 +30,10 @@ class Claim:
     """One claim. `margin` is in the claim's unit, and None where a gain is claimed; a number that is unknown is None.
 
     `p` is the one-sided p value of the claim: how likely such numbers are if it does not hold. `p_against` is that of its
-    opposite. Both stand beside what Holm's correction over all claims of the run makes of them, by which the verdict is given; all
-    are None where there are too few items to test. `variant` says which items the claim is about (`all`, or `paraphrase` or `unseen`). `needed` is about how many items would
+    opposite. Beside each stands what Holm's correction over all claims of the run makes of it, which decides. All four are None
+    where there are too few items to test.
+
+    `variant` says which items the claim is about (`all`, or `paraphrase` or `unseen`). `needed` is about how many items would
     settle an open claim, `detectable` the smallest difference that this many show with 80 % power. `advice` says what to do
     next about a claim that did not pass. `by` shows the measure on each variant; `also` shows a second one (for retention the
     accuracy), on all items and then on each variant.
@@ -89,7 +91,7 @@ def claims_of(probes: Mapping[str, Sequence[Item]], *, margins: Mapping[str, flo
     measured = [
         _measured(rule, items, series, margins=margins, confidence=confidence)
         for rule in RULES
-        if (series := rule.series(items := probes.get(rule.probe, ()), rule.measure)).base
+        if (series := rule.series(items := rule.measured(probes.get(rule.probe, ())), rule.measure)).base
     ]
     adjusted = corrected([one.raw for one in measured])
     level = level_of(adjusted, confidence=confidence)
