@@ -105,7 +105,7 @@ STAGES = (
     Stage(
         "report",
         ("report",),
-        ("run", "review", "dial", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
+        ("run", "review", "collect", "generate", "clean", "mix", "train", "evaluate", "gate"),
         publishes=("report.html", "report.md"),
     ),
 )

@@ -69,7 +69,7 @@ def _run(folder: Path, results: Iterable[Result], *, metrics: Any = (METRIC,)) -
 
 def test_a_run_that_gains_and_keeps_everything_passes(tmp_path: Path) -> None:
     summary, page = _run(tmp_path, _good_run())
-    assert list(page) == ["verdict", "reason", "reason_zh", "confidence", "proposals", "claims", "metrics"]
+    assert list(page) == ["verdict", "reason", "reason_zh", "confidence", "proposals", "claims", "dial", "metrics"]
     assert (page["verdict"], page["confidence"], page["metrics"]) == ("pass", 0.95, [METRIC])
     assert [claim["name"] for claim in page["claims"]] == [rule.name for rule in RULES if not rule.partial]
     assert {claim["verdict"] for claim in page["claims"]} == {"pass"}

@@ -31,7 +31,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     claims = judge_results(read_results(folder / "results"), gate, where=str(folder / "results"))
     verdict = overall([claim.verdict for claim in claims])
     reason = overall_reason(claims, judged=(folder / "judge.json").exists())
-    proposed = proposals(claims, read_measured(inputs), floor=gate.retention)
+    measured = read_measured(inputs)
+    proposed = proposals(claims, measured, floor=gate.retention)
     page = {
         "verdict": verdict,
         "reason": reason.en,
@@ -39,6 +40,7 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
         "confidence": gate.confidence,
         "proposals": [asdict(proposal) for proposal in proposed],
         "claims": [asdict(claim) for claim in claims],
+        "dial": None if measured.dial is None else {key: measured.dial[key] for key in ("best", "rows")},
         "metrics": _read_metrics(folder / METRICS),
     }
     write_json(out_dir / METRICS, page)
