@@ -24,7 +24,16 @@ from tunewell.pipeline import only_one_process, stage_folder
 from tunewell.recipe import Recipe, load_recipe
 from tunewell.records import Example, Result
 from tunewell.retention import languages_of, retention_items
-from tunewell.store import atomic_folder, atomic_write, digest, folder_digest, friendly_disk_errors, read_examples, write_json
+from tunewell.store import (
+    Manifest,
+    atomic_folder,
+    atomic_write,
+    digest,
+    folder_digest,
+    friendly_disk_errors,
+    read_examples,
+    write_json,
+)
 from tunewell.template import PromptFormat, open_contract
 
 VALUES = 6
@@ -74,7 +83,15 @@ def turn_dial(
             reference, turned = _measure(trained, base, alphas, asked, journals=folder / "journal", measured=measured)
             rows = [_row(alpha, judge_results([*reference, *turned[alpha]], recipe.gate, where=str(folder))) for alpha in alphas]
             best = best_alpha(rows)
-            table = {"key": key, "best": best, "advice": _advice(rows, best), "confidence": recipe.gate.confidence, "rows": rows}
+            of = Manifest.read(training)
+            table = {
+                "key": key,
+                "training": of and of.outputs,
+                "best": best,
+                "advice": _advice(rows, best),
+                "confidence": recipe.gate.confidence,
+                "rows": rows,
+            }
             with atomic_write(folder / "dial.md") as temporary:
                 temporary.write_text(_markdown(table), encoding="utf-8")
             write_json(folder / _TABLE, table)

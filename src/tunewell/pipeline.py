@@ -52,9 +52,9 @@ _PACKAGES = ("torch", "transformers", "peft", "accelerate", "pyarrow", "rapidfuz
 class Stage(NamedTuple):
     """A stage: its room, the recipe's keys it is given, what it reads, the user's files it reads, what it shows the user.
 
-    `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder) and `review` (what reviewers
-    decided). A stage that `scales` is given the engine on which its work is done. Keys that it `ignores` (`data.ratio`) it is not
-    given, and a change of them does not start it anew.
+    `reads` names earlier stages, `model` (the base model's folder), `run` (the run's folder), `review` (what reviewers decided)
+    and `dial` (the table of the dial, where it was turned). A stage that `scales` is given the engine on which its work is done.
+    Keys that it `ignores` (`data.ratio`) it is not given, and a change of them does not start it anew.
     """
 
     name: str
@@ -121,7 +121,7 @@ STAGES = (
         ("mix", "train", "model"),
         files=_family_file,
     ),
-    Stage("gate", ("gate", "seed"), ("evaluate",), publishes=("metrics.json",)),
+    Stage("gate", ("gate", "seed"), ("mix", "train", "evaluate", "dial"), publishes=("metrics.json",)),
     Stage(
         "report",
         ("report",),
@@ -190,7 +190,8 @@ def stage_folder(run_dir: Path, name: str) -> Path:
 def places_of(recipe: Recipe, run_dir: Path) -> dict[str, Path]:
     """The folders that stages of a run read, by the names under which they ask for them."""
     places = {name: stage_folder(run_dir, name) for name in NAMES}
-    return places | {"run": run_dir, "review": run_dir / "review", "model": locate(recipe.model)}
+    places |= {"run": run_dir, "review": run_dir / "review", "dial": run_dir / "dial" / "dial.json"}
+    return places | {"model": locate(recipe.model)}
 
 
 class Identity(NamedTuple):
@@ -268,6 +269,8 @@ def _prepare(folder: Path, key: str) -> None:
 def _input_digest(name: str, path: Path) -> str:
     if name in {"model", "review"}:
         return folder_digest(path)
+    if name == "dial":
+        return file_digest(path) if path.is_file() else ""
     if name == "run":
         return file_digest(path / "recipe.yaml")
     manifest = Manifest.read(path)

@@ -88,7 +88,8 @@ def paired_shares(base: ArrayLike, tuned: ArrayLike, clusters: ArrayLike | None 
     added, each as a cluster of its own; the values themselves are left as they are. Source: Bonett and Price 2012,
     "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data", JEBS 37(4). The plain t
     interval is far too sure where events are rare: with a true leak rate of 5 % and 100 prompts it lies wholly below 5 % in
-    one case of eight. Known problem: for shares that are near 0 or 1 for both models the interval is wider than it need be.
+    one case of eight. The added items are no observations: they add no degrees of freedom. Known
+    problem: for shares that are near 0 or 1 for both models the interval is wider than it need be.
     """
     plain = paired(base, tuned, clusters, confidence=confidence)
     if plain.difference.low is None:
@@ -97,7 +98,8 @@ def paired_shares(base: ArrayLike, tuned: ArrayLike, clusters: ArrayLike | None 
     labels = _labels(clusters, len(first))
     widened = np.concatenate([second - first, [1.0, -1.0]])
     new_labels = np.concatenate([labels, [plain.difference.clusters, plain.difference.clusters + 1]])
-    wider = _t_interval(widened, new_labels, float(widened.mean()), confidence=confidence)
+    degrees = plain.difference.clusters - 1
+    wider = _t_interval(widened, new_labels, float(widened.mean()), confidence=confidence, degrees=degrees)
     return replace(plain, difference=replace(plain.difference, low=wider.low, high=wider.high, standard_error=wider.standard_error))
 
 
@@ -163,6 +165,23 @@ def two_sided_p(estimate: Estimate) -> float | None:
     if estimate.standard_error == 0:
         return 1.0 if estimate.value == 0 else 0.0
     return 2 * float(stdtr(estimate.clusters - 1, -abs(estimate.value) / estimate.standard_error))
+
+
+def one_sided_p(estimate: Estimate, limit: float = 0.0) -> float | None:
+    """The p value of the test that a true value is at most `limit`, as the intervals of `mean`, `paired`, `paired_shares` test it.
+
+    It is below α just where `limit` lies under the interval of confidence 1 − 2α. None where there is no interval.
+
+    >>> round(one_sided_p(Estimate(value=2.0, low=0.0, high=4.0, standard_error=1.0, n=21, clusters=21)), 4)
+    0.0296
+    """
+    if estimate.low is None or estimate.high is None or estimate.standard_error is None:
+        return None
+    # The interval of shares is not centred on the value.
+    distance = (estimate.low + estimate.high) / 2 - limit
+    if estimate.standard_error == 0:
+        return 0.0 if distance > 0 else 1.0
+    return float(stdtr(estimate.clusters - 1, -distance / estimate.standard_error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -244,11 +263,15 @@ def smallest_difference(estimate: Estimate, *, confidence: float = 0.95, power: 
     return (_quantile((1 + confidence) / 2, degrees) + _quantile(power, degrees)) * estimate.standard_error
 
 
-def items_needed(estimate: Estimate, limit: float, *, most: int = 1_000_000) -> int | None:
+def items_needed(
+    estimate: Estimate, limit: float, *, tests: int = 1, confidence: float = 0.95, most: int = 1_000_000
+) -> int | None:
     """About how many items of this kind it takes until the interval no longer holds `limit`, if the value stays where it is.
 
-    n · (half width / distance)², rounded up. None where the interval is unknown, where the value sits on the limit, and
-    where the answer is above `most`: then no practical number of items settles it.
+    n · (half width / distance)², rounded up. Of several `tests` the interval is widened as Bonferroni does, so that the number
+    settles this one whatever Holm's correction makes of the others; `confidence` is the interval's own. None where the
+    interval is unknown, where the value sits on the limit, and where the answer is above `most`: then no practical number of
+    items settles it.
 
     >>> items_needed(Estimate(value=0.02, low=-0.02, high=0.06, standard_error=0.02, n=100, clusters=100), 0.0)
     400
@@ -257,6 +280,9 @@ def items_needed(estimate: Estimate, limit: float, *, most: int = 1_000_000) -> 
         return None
     distance = abs(estimate.value - limit)
     half_width = (estimate.high - estimate.low) / 2
+    if tests > 1:
+        tail, degrees = (1 - confidence) / 2, estimate.clusters - 1
+        half_width *= _quantile(1 - tail / tests, degrees) / _quantile(1 - tail, degrees)
     if distance == 0 or estimate.n * (half_width / distance) ** 2 > most:
         return None
     # Rounding first keeps 400.00000000000006 from becoming 401.
@@ -275,13 +301,15 @@ def shared_keys(base: Mapping[_Key, Any], tuned: Mapping[_Key, Any], *, where: s
     return sorted(base, key=str)
 
 
-def _t_interval(values: Floats, labels: NDArray[np.intp], centre: float | None, *, confidence: float) -> Estimate:
+def _t_interval(
+    values: Floats, labels: NDArray[np.intp], centre: float | None, *, confidence: float, degrees: int | None = None
+) -> Estimate:
     n, count = len(values), _count(labels)
     if centre is None or count < 2:
         return Estimate(centre, None, None, None, n, count)
     deviations = np.bincount(labels, weights=values - centre)
     error = math.sqrt(count / (count - 1) * float(deviations @ deviations)) / n
-    half_width = _quantile((1 + confidence) / 2, count - 1) * error
+    half_width = _quantile((1 + confidence) / 2, count - 1 if degrees is None else degrees) * error
     return Estimate(centre, centre - half_width, centre + half_width, error, n, count)
 
 

@@ -169,7 +169,7 @@ def test_constraints() -> None:
     found = claim("constraints", "constraints", one_measure("length", "followed", pairs))
     assert [found.base, found.tuned, found.difference, found.margin] == pytest.approx([0.6, 0.58, -0.02, 0.06])
     centre = -2 / 102
-    half = float(scipy_stats.t.ppf(0.975, 101)) * math.sqrt((10 / 102 - centre**2) / 101)
+    half = float(scipy_stats.t.ppf(0.975, 99)) * math.sqrt((10 / 102 - centre**2) / 101)
     assert [found.low, found.high] == pytest.approx([centre - half, centre + half])
     assert (found.verdict, found.symptom) == ("inconclusive", 2)
     assert claim("constraints", "constraints", one_measure("length", "followed", [(1.0, 1.0)] * 100)).verdict == "pass"
@@ -181,7 +181,7 @@ def test_leakage() -> None:
     pairs = [(1.0, 1.0)] + [(0.0, 1.0)] * 20 + [(0.0, 0.0)] * 79
     found = claim("leakage", "leakage", one_measure("general", "leak", pairs))
     centre = 20 / 102
-    half = float(scipy_stats.t.ppf(0.975, 101)) * math.sqrt((22 / 102 - centre**2) / 101)
+    half = float(scipy_stats.t.ppf(0.975, 99)) * math.sqrt((22 / 102 - centre**2) / 101)
     assert [found.base, found.tuned, found.difference, found.margin] == pytest.approx([0.01, 0.21, 0.2, 0.05])
     assert [found.low, found.high] == pytest.approx([centre - half, centre + half])
     assert (found.verdict, found.symptom, found.better) == ("fail", 3, "lower")
@@ -273,9 +273,83 @@ def test_the_reason_tells_gain_and_failure_in_full_and_the_rest_by_name() -> Non
         "Prompt brittleness: lost. The drop under other prompts went from 0.100 to 0.300 "
         "(+0.200; 95 % interval +0.187 to +0.213, n = 12), "
         "beyond the margin of 0.05 ROUGE-L. "
-        "Undecided: Scene leakage (about 150 items needed). Passed: Answer loss. "
+        "Undecided: Scene leakage (about 206 items needed). Passed: Answer loss. "
         "Not measured: Retention, Added constraints, Seen/unseen gap."
     )
     assert reason.zh.startswith("未通过：提示词脆弱性。对训练问题改写的回答改善了 0.300 ROUGE-L")
     assert reason.zh.endswith("未测量：能力保持、附加要求、见过与未见的差距。")
     assert overall_reason([]).en == "Nothing was measured, so there is no verdict."
+
+
+def _lost(t: float, *, n: int = 30) -> list[Item]:
+    """Retention items whose loss is `t` standard errors within the margin of 5 % of 0.5."""
+    spread = 0.02
+    error = spread * math.sqrt(n / (n - 1)) / math.sqrt(n)
+    centre = -0.025 + t * error
+    return _retention([(0.5, 0.5 + centre + (spread if index % 2 else -spread)) for index in range(n)])
+
+
+def test_p_values_stand_raw_and_corrected_and_agree_with_the_interval() -> None:
+    probes = {"retention": _lost(2.5), "leakage": one_measure("general", "leak", [(0.0, 0.0)] * 100)}
+    retention, leakage = claims_of(probes, margins=MARGINS, confidence=0.95)
+    assert retention.p == pytest.approx(float(scipy_stats.t.sf(2.5, 29)), rel=1e-6)
+    assert retention.p_against == pytest.approx(1 - (retention.p or 0.0))
+    # No leak of either model, and one item of each kind added: mean 0, variance (2/102) of 102 items.
+    assert leakage.p == pytest.approx(float(scipy_stats.t.sf(0.05 / math.sqrt(2 / 102 / 101), 99)))
+    assert [retention.p_holm, leakage.p_holm] == pytest.approx([retention.p, 2 * (leakage.p or 0.0)])
+    assert (retention.verdict, leakage.verdict) == ("pass", "pass")
+
+
+@pytest.mark.parametrize("t", [2.0, 2.04, 2.05, 2.1])
+@pytest.mark.parametrize("confidence", [0.95, 0.9])
+def test_a_claim_alone_passes_just_where_its_interval_is_within_the_margin(t: float, confidence: float) -> None:
+    [found] = claims_of({"retention": _lost(t)}, margins=MARGINS, confidence=confidence)
+    assert (found.p, found.p_against) == (found.p_holm, found.p_against_holm)
+    assert found.low is not None
+    assert found.margin is not None
+    assert (found.verdict == "pass") == (found.low > -found.margin)
+
+
+def test_what_only_holds_alone_is_undecided_and_says_so() -> None:
+    alone = claim("retention", "retention", _lost(2.1))
+    assert alone.verdict == "pass"
+    probes = {"retention": _lost(2.1), "leakage": one_measure("general", "leak", [(0.0, 1.0)] * 10 + [(0.0, 0.0)] * 90)}
+    together, leakage = claims_of(probes, margins=MARGINS, confidence=0.95)
+    assert leakage.verdict == "inconclusive"
+    assert together.p_holm == pytest.approx(2 * (together.p or 0.0))
+    assert (together.verdict, together.p) == ("inconclusive", alone.p)
+    assert "Alone this would be decided (p = 0.022), but among 2 claims tested together it may be chance" in together.reason
+    assert "(Holm: p = 0.045, and less than 0.025 is asked). About " in together.reason
+    assert "若只看这一项即可定论（p = 0.022）" in together.reason_zh
+    # Two claims are left open, so it is the interval of Bonferroni for two that has to clear the margin.
+    distance = 2.1 * 0.02 / math.sqrt(29)
+    half = t_half_width([-0.02, 0.02] * 15) * float(scipy_stats.t.ppf(1 - 0.0125, 29) / scipy_stats.t.ppf(0.975, 29))
+    assert together.needed == math.ceil(30 * (half / distance) ** 2)
+
+
+def test_a_loss_is_corrected_as_a_gain_is() -> None:
+    probes = {"retention": _lost(-2.1), "leakage": one_measure("general", "leak", [(0.0, 0.0)] * 100)}
+    found, _ = claims_of(probes, margins=MARGINS, confidence=0.95)
+    assert found.p_against_holm == pytest.approx(2 * (found.p_against or 0.0))
+    assert found.verdict == "inconclusive"
+    assert claim("retention", "retention", _lost(-2.1)).verdict == "fail"
+
+
+def test_what_is_not_tested_is_not_corrected_for() -> None:
+    probes = {"retention": _lost(2.1), "leakage": one_measure("general", "leak", [(0.0, 0.0)] * 9)}
+    retention, leakage = claims_of(probes, margins=MARGINS, confidence=0.95)
+    assert (leakage.p, leakage.p_holm, leakage.p_against, leakage.p_against_holm) == (None, None, None, None)
+    assert retention.p == retention.p_holm
+    assert retention.verdict == "pass"
+
+
+def test_an_untouched_copy_keeps_all_and_gains_nothing() -> None:
+    probes = {
+        "domain": domain("paraphrase", [(0.3, 0.3), (0.4, 0.4)] * 10, [(2.0, 2.0)] * 20),
+        "retention": _retention([(0.4, 0.4), (0.6, 0.6)] * 10),
+    }
+    gain, loss, retention = claims_of(probes, margins=MARGINS, confidence=0.95)
+    assert [found.verdict for found in (gain, loss, retention)] == ["inconclusive", "inconclusive", "pass"]
+    assert (retention.p, gain.p, gain.p_against) == (0.0, 1.0, 1.0)
+    [strict] = claims_of({"retention": probes["retention"]}, margins={**MARGINS, "retention": 0.0}, confidence=0.95)
+    assert strict.verdict == "pass"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,20 +53,25 @@ def _good_run() -> list[Result]:
     return results
 
 
+def _inputs(folder: Path) -> dict[str, Path]:
+    stages = {"mix": "4-mix", "train": "5-train", "evaluate": "6-evaluate", "dial": "dial/dial.json"}
+    return {stage: folder / name for stage, name in stages.items()}
+
+
 def _run(folder: Path, results: Iterable[Result], *, metrics: Any = (METRIC,)) -> tuple[Summary, dict[str, Any]]:
     evaluated = folder / "6-evaluate"
     write_rows(evaluated / "results", RESULT_SCHEMA, map(result_to_row, results))
     write_json(evaluated / "metrics.json", list(metrics))
     out_dir = folder / "7-gate"
-    summary = run(Recipe().part("gate", "seed"), {"evaluate": evaluated}, out_dir)
+    summary = run(Recipe().part("gate", "seed"), _inputs(folder), out_dir)
     return summary, json.loads((out_dir / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_a_run_that_gains_and_keeps_everything_passes(tmp_path: Path) -> None:
     summary, page = _run(tmp_path, _good_run())
-    assert list(page) == ["verdict", "reason", "reason_zh", "confidence", "claims", "metrics"]
+    assert list(page) == ["verdict", "reason", "reason_zh", "confidence", "proposals", "claims", "dial", "metrics"]
     assert (page["verdict"], page["confidence"], page["metrics"]) == ("pass", 0.95, [METRIC])
-    assert [claim["name"] for claim in page["claims"]] == [rule.name for rule in RULES]
+    assert [claim["name"] for claim in page["claims"]] == [rule.name for rule in RULES if not rule.partial]
     assert {claim["verdict"] for claim in page["claims"]} == {"pass"}
     assert summary == Summary({"claims": 7, "pass": 7, "fail": 0, "inconclusive": 0}, {"verdict": "pass", "reason": page["reason"]})
     assert page["reason"].startswith("Answers to paraphrased training questions improved by 0.250 ROUGE-L (95 % interval 0.")
@@ -78,7 +84,7 @@ def test_one_open_claim_leaves_the_verdict_open_and_one_failed_claim_decides_it(
     undecided = [*results, *_pairs("leakage", "general", "leak", [(0.0, 0.0)] * 20)]
     summary, page = _run(tmp_path / "open", undecided)
     assert (page["verdict"], summary.counts["inconclusive"]) == ("inconclusive", 1)
-    assert "Undecided: Scene leakage (about 150 items needed)." in page["reason"]
+    assert "Undecided: Scene leakage (about 152 items needed)." in page["reason"]
     lost = [result for result in undecided if result.probe != "retention"]
     lost += _pairs("retention", "logic", "probability", [(0.5, 0.3), (0.4, 0.3)] * 30, correct=1.0)
     summary, page = _run(tmp_path / "lost", lost)
@@ -92,6 +98,35 @@ def test_probes_that_were_not_run_are_named(tmp_path: Path) -> None:
     assert [claim["name"] for claim in page["claims"]] == ["domain_gain", "domain_loss", "retention", "gap"]
     assert (summary.details["verdict"], page["verdict"]) == ("pass", "pass")
     assert page["reason"].endswith("Not measured: Prompt brittleness, Added constraints, Scene leakage.")
+
+
+def _scored(results: Iterable[Result], *, judged: int) -> list[Result]:
+    """The results with a judge's score on the first items of each domain slice: base 2 points, tuned 3 and 4 in turn."""
+    return [
+        replace(result, measures={**result.measures, "judge_score": 2.0 if result.model == "base" else 3.0 + int(result.item) % 2})
+        if result.probe == "domain" and int(result.item) < judged
+        else result
+        for result in results
+    ]
+
+
+def test_what_judges_scored_is_a_claim_on_the_judged_items(tmp_path: Path) -> None:
+    write_json(tmp_path / "6-evaluate" / "judge.json", {})
+    _, page = _run(tmp_path, _scored(_good_run(), judged=12))
+    assert [claim["name"] for claim in page["claims"]][:4] == ["domain_gain", "domain_loss", "judge_score", "retention"]
+    found = page["claims"][2]
+    assert (found["n"], found["base"], found["tuned"], found["verdict"], found["kind"]) == (12, 2.0, 3.5, "pass", "superiority")
+    assert [part["variant"] for part in found["by"]] == ["paraphrase", "seen", "unseen"]
+    assert found["reason"].startswith(
+        "The judges' score of answers to paraphrased training questions improved by 1.500 points of 1 to 5 (95 % interval 1."
+    )
+    assert "Passed: Answer loss, Judge score," in page["reason"]
+
+
+def test_judges_that_could_not_be_trusted_are_told_as_not_measured(tmp_path: Path) -> None:
+    write_json(tmp_path / "6-evaluate" / "judge.json", {})
+    _, page = _run(tmp_path, _good_run())
+    assert page["reason"].endswith("Not measured: Judge score.")
 
 
 def test_no_results_give_no_verdict(tmp_path: Path) -> None:
@@ -135,7 +170,7 @@ def test_metrics_that_cannot_be_read_are_an_error(tmp_path: Path, content: str |
     if content is not None:
         (evaluated / "metrics.json").write_text(content)
     with pytest.raises(DataError) as caught:
-        run(Recipe().part("gate", "seed"), {"evaluate": evaluated}, tmp_path / "7-gate")
+        run(Recipe().part("gate", "seed"), _inputs(tmp_path), tmp_path / "7-gate")
     assert caught.value.what == "holds no metrics that can be read"
     assert caught.value.where == str(evaluated / "metrics.json")
     assert caught.value.hint == "run `tunewell evaluate` again"
@@ -144,7 +179,7 @@ def test_metrics_that_cannot_be_read_are_an_error(tmp_path: Path, content: str |
 def test_margins_come_from_the_recipe(tmp_path: Path) -> None:
     _run(tmp_path, _good_run())
     gate = Recipe.model_validate({"gate": {"gap": 0.3, "retention": 0.2, "confidence": 0.9}})
-    run(gate.part("gate", "seed"), {"evaluate": tmp_path / "6-evaluate"}, tmp_path / "other")
+    run(gate.part("gate", "seed"), _inputs(tmp_path), tmp_path / "other")
     page = json.loads((tmp_path / "other" / "metrics.json").read_text(encoding="utf-8"))
     claims = {claim["name"]: claim for claim in page["claims"]}
     assert page["confidence"] == 0.9

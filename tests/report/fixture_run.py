@@ -71,7 +71,11 @@ def build_run(folder: Path, *, without: Collection[str] = ()) -> dict[str, Path]
     The claims are the gate's own, so that the report is tested on what it will really be given.
     """
     names = ("collect", "generate", "clean", "mix", "train", "evaluate", "gate")
-    inputs = {"run": folder, **{name: folder / f"{number}-{name}" for number, name in enumerate(names, start=1)}}
+    inputs = {
+        "run": folder,
+        "dial": folder / "dial" / "dial.json",
+        **{name: folder / f"{number}-{name}" for number, name in enumerate(names, start=1)},
+    }
     results = [result for result in _results() if result.probe not in without]
     _write_run(folder)
     _write_data(inputs)
@@ -79,7 +83,7 @@ def build_run(folder: Path, *, without: Collection[str] = ()) -> dict[str, Path]
     _write_training(inputs["train"])
     write_rows(inputs["evaluate"] / "results", RESULT_SCHEMA, map(result_to_row, results))
     write_json(inputs["evaluate"] / "metrics.json", _metrics(results))
-    gate.run(Recipe().part("gate"), {"evaluate": inputs["evaluate"]}, inputs["gate"])
+    gate.run(Recipe().part("gate"), inputs, inputs["gate"])
     _write_manifests(inputs)
     return inputs
 

@@ -64,7 +64,7 @@ def test_every_number_of_the_claims_is_that_of_the_gate(reported: Reported) -> N
     assert [claim["name"] for claim in claims][:3] == ["domain_gain", "domain_loss", "retention"]
     for claim in claims:
         row = one_row(reported.page.section("claims"), data_claim=claim["name"])
-        assert row.numbers() == known(*(claim[key] for key in ("base", "tuned", "difference", "low", "high", "n")))
+        assert row.numbers() == known(*(claim[key] for key in ("base", "tuned", "difference", "low", "high", "p", "p_holm", "n")))
         assert claim["title"] in row.text
         assert f"{claim['difference']:+.3f}".replace("-", "−") in row.text
         assert {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}[claim["verdict"]] in row.text
@@ -128,7 +128,7 @@ def test_forest_turns_every_claim_so_that_right_is_better(reported: Reported) ->
 
 def test_learning_plot_shows_both_models_and_the_box(reported: Reported) -> None:
     claims = {claim["name"]: claim for claim in gate_of(reported)["claims"]}
-    points = {row["model"]: row for row in chart_data(reported, "learning")}
+    points = {row["model"]: row for row in chart_data(reported, "learning") if "model" in row}
     for model in ("base", "tuned"):
         assert points[model]["x"] == pytest.approx(claims["retention"][model], abs=1e-6)
         assert points[model]["y"] == pytest.approx(claims["domain_gain"][model], abs=1e-6)
@@ -136,6 +136,38 @@ def test_learning_plot_shows_both_models_and_the_box(reported: Reported) -> None
     (box,) = next(rows for rows in specs["learning"]["datasets"].values() if len(rows) == 1)
     assert box["x"] == pytest.approx(claims["retention"]["base"] - claims["retention"]["margin"], abs=1e-6)
     assert box["y"] == pytest.approx(claims["domain_gain"]["base"], abs=1e-6)
+
+
+def test_what_the_dial_measured_stands_between_the_models(tmp_path: Path) -> None:
+    inputs = build_run(tmp_path)
+    gate = json.loads((inputs["gate"] / "metrics.json").read_text(encoding="utf-8"))
+    alphas = (0.0, 0.25, 0.5, 1.0)
+    rows = [{"alpha": a, "retention": {"tuned": 0.55 - 0.01 * a}, "domain": {"tuned": 0.1 + 0.4 * a}} for a in alphas]
+    gate["dial"] = {"best": 0.5, "rows": rows}
+    gate["proposals"] = [{"kind": "dial", "change": "tunewell dial RUN --save", "text": "Keep 0.5.", "text_zh": "保留 0.5。"}]
+    write_json(inputs["gate"] / "metrics.json", gate)
+    reported = report_on(inputs, tmp_path / "out")
+    specs = json.loads(next(reported.page.root.find("script", id="chart-specs")).text)
+    [points] = [data for data in specs["learning"]["datasets"].values() if str(data[0].get("name")).startswith("α")]
+    assert [(row["name"], row["x"], row["y"]) for row in points] == [("α = 0.25", 0.5475, 0.2), ("α = 0.5", 0.545, 0.3)]
+    assert "Keep 0.5. tunewell dial RUN --save" in reported.page.section("claims").text
+    assert "- Keep 0.5. `tunewell dial RUN --save`" in (reported.folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_power_box_says_what_the_items_can_show(reported: Reported) -> None:
+    section = reported.page.section("claims")
+    for claim in gate_of(reported)["claims"]:
+        row = one_row(section, data_power=claim["name"])
+        shown = row.numbers()
+        assert shown[:2] == [claim["n"], claim["detectable"]]
+        if claim["margin"] is None:
+            assert len(shown) == 2
+            continue
+        enough = claim["detectable"] <= claim["margin"]
+        assert shown[2] == claim["margin"]
+        assert (shown[3] <= claim["n"]) == enough
+        assert shown[3] == pytest.approx(claim["n"] * (claim["detectable"] / claim["margin"]) ** 2, abs=1)
+        assert ("yes" if enough else "no") in row.text
 
 
 def test_probe_charts_show_the_means_of_the_results(reported: Reported) -> None:
@@ -272,7 +304,7 @@ def test_a_gap_without_families_has_no_verdict(tmp_path: Path) -> None:
 def test_unknown_numbers_are_dashes(tmp_path: Path) -> None:
     inputs = build_run(tmp_path)
     gate = json.loads((inputs["gate"] / "metrics.json").read_text(encoding="utf-8"))
-    unknown = dict.fromkeys(("base", "tuned", "difference", "low", "high", "detectable"))
+    unknown = dict.fromkeys(("base", "tuned", "difference", "low", "high", "detectable", "p", "p_holm"))
     gate["claims"][0] |= unknown
     gate["claims"][2] |= {"low": None, "high": None}
     write_json(inputs["gate"] / "metrics.json", gate)

@@ -11,7 +11,7 @@ from tunewell.report.words import read_words
 ROOM = Path(tunewell.report.__file__).parent
 # Keys that are put together at run time: the kind before the code that another stage chose.
 _COMPOSED = re.compile(
-    r"(slice|stage|reason|pool|turns|metric|definition|language|questions|verdict|headline|masked)_"
+    r"(slice|stage|reason|pool|turns|metric|definition|language|questions|verdict|headline|masked|failure|judged|judge)_"
     r"|(brittleness|constraints|leakage|gap)(_(asks|measure|caption))?$"
 )
 

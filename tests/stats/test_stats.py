@@ -166,8 +166,8 @@ def test_shares_get_the_interval_of_bonett_and_price() -> None:
     tuned = np.array([1] * 8 + [0] * 3 + [1] * 20 + [0] * 19)
     comparison = paired_shares(base, tuned)
     centre = 5 / 52
-    # The divisor n−1 and the t quantile are ours; the paper has n and z.
-    half = scipy_stats.t.ppf(0.975, 51) * math.sqrt((13 / 52 - centre**2) / 51)
+    # The divisor n−1 and the t quantile, of the 50 that were observed, are ours; the paper has n and z.
+    half = scipy_stats.t.ppf(0.975, 49) * math.sqrt((13 / 52 - centre**2) / 51)
     assert comparison.difference.value == pytest.approx(0.1)
     assert _ends(comparison.difference) == pytest.approx((centre - half, centre + half), rel=1e-12)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunewell.cli.compare import compare
 from tunewell.cli.data import EngineOption, data
 from tunewell.cli.dial import dial
 from tunewell.cli.model import model
@@ -34,6 +35,7 @@ app.add_typer(data, name="data")
 app.add_typer(model, name="model")
 app.add_typer(sweep, name="sweep")
 app.add_typer(template, name="template")
+app.command()(compare)
 app.command()(dial)
 app.command()(plan)
 app.command()(review)

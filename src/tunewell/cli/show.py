@@ -13,6 +13,7 @@ from rich.text import Text
 from tunewell.pipeline import Caller, Outcome
 from tunewell.text import visible
 
+_UNWATCHED_WIDTH = 140
 talk = Console(stderr=True, highlight=False)
 _VERDICT_STYLE = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 
@@ -42,8 +43,12 @@ def _interesting(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def closing_table(metrics: Mapping[str, Any], report: Path, *, language: str) -> None:
-    """The claims, the verdict in words, and where the report lies."""
-    out = Console(highlight=False)
+    """The claims with the digits of the report, the verdict in words, what the gate proposes, and where the report lies."""
+    from tunewell.gate import FEWEST
+    from tunewell.report.words import places
+
+    # Where nobody watches, no number is cut to fit a screen.
+    out = Console(highlight=False, width=None if sys.stdout.isatty() else _UNWATCHED_WIDTH)
     title_key = "title_zh" if language == "zh" else "title"
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("claim", no_wrap=True)
@@ -51,27 +56,35 @@ def closing_table(metrics: Mapping[str, Any], report: Path, *, language: str) ->
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for claim in metrics["claims"]:
+        digits = places(claim)
+        low, high = (number(claim[end], digits, sign=True) for end in ("low", "high"))
+        # Below ten clusters nothing is tested, and the verdict rests on no number.
+        few = "" if claim["p"] is not None or claim["clusters"] >= FEWEST else f" [yellow]⚠ n < {FEWEST}[/]"
         table.add_row(
             claim[title_key],
             f"{claim['n']:,}",
-            *(number(claim[key]) for key in ("base", "tuned")),
-            number(claim["difference"], sign=True),
-            interval(claim["low"], claim["high"]),
-            f"[{_VERDICT_STYLE[claim['verdict']]}]{claim['verdict']}[/]",
+            *(number(claim[key], digits) for key in ("base", "tuned")),
+            number(claim["difference"], digits, sign=True),
+            "–" if claim["low"] is None else f"{low} {high}",
+            f"[{_VERDICT_STYLE[claim['verdict']]}]{claim['verdict']}[/]{few}",
         )
     out.print()
     out.print(table)
     out.print()
     reason = metrics["reason_zh"] if language == "zh" else metrics["reason"]
     out.print(f"[{_VERDICT_STYLE[metrics['verdict']]}]{metrics['verdict']}[/]  {reason}", soft_wrap=True)
+    for proposal in metrics["proposals"]:
+        text = proposal["text_zh" if language == "zh" else "text"]
+        out.print(Text(visible(f"→ {text} {proposal['change']}")), soft_wrap=True)
     out.print(Text(visible(f"report: {report}")), soft_wrap=True)
 
 
-def number(value: float | None, *, sign: bool = False) -> str:
-    """A number with three decimals, or a dash where there is none."""
+def number(value: float | None, digits: int = 3, *, sign: bool = False) -> str:
+    """A number with so many decimals, never a negative zero, or a dash where there is none."""
     if value is None:
         return "–"
-    return f"{value:+.3f}" if sign else f"{value:.3f}"
+    rounded = round(value, digits) + 0.0
+    return f"{rounded:+.{digits}f}" if sign and rounded else f"{rounded:.{digits}f}"
 
 
 def interval(low: float | None, high: float | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from tunewell.errors import DataError
 from tunewell.gate.claims import Claim, claims_of
 from tunewell.gate.judge import overall
+from tunewell.gate.proposals import proposals, read_measured
 from tunewell.gate.series import align
 from tunewell.gate.verdict import overall_reason
 from tunewell.recipe import Gate, Recipe
@@ -22,19 +23,24 @@ METRICS = "metrics.json"
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     """Judge every claim that the results of the stage `evaluate` allow, and write `metrics.json`.
 
-    Reads the settings `gate`, and of the folder `evaluate` its `results/` and its `metrics.json`. Raises `DataError` when
+    Reads the settings `gate`, of the folder `evaluate` its `results/`, its `metrics.json` and whether there is a `judge.json`,
+    and for proposals what `mix`, `train` and the dial left. Raises `DataError` when
     these are missing or an item was answered by one model only.
     """
     gate, folder = settings.gate, inputs["evaluate"]
     claims = judge_results(read_results(folder / "results"), gate, where=str(folder / "results"))
     verdict = overall([claim.verdict for claim in claims])
-    reason = overall_reason(claims)
+    reason = overall_reason(claims, judged=(folder / "judge.json").exists())
+    measured = read_measured(inputs)
+    proposed = proposals(claims, measured, floor=gate.retention)
     page = {
         "verdict": verdict,
         "reason": reason.en,
         "reason_zh": reason.zh,
         "confidence": gate.confidence,
+        "proposals": [asdict(proposal) for proposal in proposed],
         "claims": [asdict(claim) for claim in claims],
+        "dial": None if measured.dial is None else {key: measured.dial[key] for key in ("best", "rows")},
         "metrics": _read_metrics(folder / METRICS),
     }
     write_json(out_dir / METRICS, page)

@@ -3,19 +3,24 @@
 from collections.abc import Sequence
 
 from tunewell.gate.claims import Claim
+from tunewell.gate.rules import JUDGE_SCORE
 from tunewell.gate.words import Text, claim_names, claim_text, sentence, together
 
 # The gain and what it cost are told with their numbers even when all is well.
 _TOLD_IN_FULL = ("domain_gain", "retention")
 
 
-def overall_reason(claims: Sequence[Claim]) -> Text:
-    """The main gain, retention and whatever failed with their numbers; what else is open, passed or unmeasured by name."""
+def overall_reason(claims: Sequence[Claim], *, judged: bool = False) -> Text:
+    """The main gain, retention and whatever failed with their numbers; what else is open, passed or unmeasured by name.
+
+    Without a judge (`judged`) nobody expects a claim about its scores.
+    """
     if not claims:
         return sentence("nothing")
     told = [claim for claim in claims if claim.name in _TOLD_IN_FULL or claim.verdict == "fail"]
     rest = [claim for claim in claims if claim not in told]
-    missing = [claim_text(name, "title") for name in claim_names() if name not in {claim.name for claim in claims}]
+    expected = [name for name in claim_names() if judged or name != JUDGE_SCORE]
+    missing = [claim_text(name, "title") for name in expected if name not in {claim.name for claim in claims}]
     failed = [_title(claim) for claim in claims if claim.verdict == "fail"]
     undecided = [_with_needed(claim) for claim in rest if claim.verdict == "inconclusive"]
     passed = [_title(claim) for claim in rest if claim.verdict == "pass"]

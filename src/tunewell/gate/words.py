@@ -57,6 +57,15 @@ def number(value: float, *, signed: bool = False) -> str:
     return f"{rounded:+.3f}" if signed and rounded else f"{rounded:.3f}"
 
 
+def p_number(value: float) -> str:
+    """A p value: two digits that count.
+
+    >>> p_number(0.0312), p_number(1.0), p_number(0.0)
+    ('0.031', '1', '0')
+    """
+    return f"{value:.2g}"
+
+
 @cache
 def _asset() -> dict[str, Any]:
     source = resources.files("tunewell") / "assets" / "gate" / "claims.yaml"

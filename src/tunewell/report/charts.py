@@ -27,6 +27,14 @@ class Box(NamedTuple):
     domain: float
 
 
+class DialPoint(NamedTuple):
+    """What the dial measured at one share alpha of the change."""
+
+    alpha: float
+    retention: float
+    domain: float
+
+
 def finish(*layers: alt.Chart, height: int) -> Spec:
     """The specification of a chart of these layers that is as wide as its place on the page."""
     autosize = alt.AutoSizeParams(type="fit-x", contains="padding")
@@ -116,6 +124,7 @@ def learning(
     *,
     questions: str,
     box: Box | None,
+    dial: Sequence[DialPoint],
     words: Words,
 ) -> Spec | None:
     """Both models as points: right keeps more, up has learned more. The gate's box is shaded.
@@ -125,13 +134,16 @@ def learning(
         domain: each model's ROUGE-L on domain questions.
         questions: which questions those are, in words.
         box: what the gate allows; None where it does not judge both.
+        dial: the points between the models, where they were measured.
         words: the page's words.
     """
     points = [_learning_point(model, retention[model], domain[model], words) for model in ("base", "tuned")]
     if any(point["x"] is None or point["y"] is None for point in points):
         return None
-    x_scale = alt.Scale(domain=_padded(points, ("x", "x_low", "x_high"), box and box.retention), nice=False)
-    y_scale = alt.Scale(domain=_padded(points, ("y", "y_low", "y_high"), box and box.domain), nice=False)
+    between = [{"x": point.retention, "y": point.domain, "name": f"α = {point.alpha:g}"} for point in dial]
+    shown = [*points, *between]
+    x_scale = alt.Scale(domain=_padded(shown, ("x", "x_low", "x_high"), box and box.retention), nice=False)
+    y_scale = alt.Scale(domain=_padded(shown, ("y", "y_low", "y_high"), box and box.domain), nice=False)
     axis = alt.Axis(tickCount=6)
     x = alt.X("x:Q", scale=x_scale, title=words("learning_x"), axis=axis)
     y = alt.Y("y:Q", scale=y_scale, title=words("learning_y", questions=questions), axis=axis)
@@ -146,6 +158,7 @@ def learning(
     layers = [
         *(_gate_box(box, x_scale, y_scale, words) if box else []),
         data.mark_trail(color="var(--muted)", opacity=0.35).encode(x=x, y=y, size=thickness, order="order:Q"),
+        *(_dial_layers(between, x, y, tooltip) if between else []),
         data.mark_rule(strokeWidth=2).encode(x=alt.X("x_low:Q", scale=x_scale), x2="x_high:Q", y=y, color=colour),
         data.mark_rule(strokeWidth=2).encode(y=alt.Y("y_low:Q", scale=y_scale), y2="y_high:Q", x=x, color=colour),
         data.mark_point(size=170, filled=True, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip),
@@ -169,6 +182,14 @@ def _learning_point(model: str, retention: Estimate, domain: Estimate, words: Wo
     }
 
 
+def _dial_layers(points: Sequence[Mapping[str, Any]], x: alt.X, y: alt.Y, tooltip: Sequence[alt.Tooltip]) -> list[alt.Chart]:
+    data = alt.Chart(rows(points))
+    return [
+        data.mark_point(size=60, filled=False, opacity=1, color="var(--tuned)").encode(x=x, y=y, tooltip=[*tooltip]),
+        data.mark_text(dx=8, dy=10, align="left", color="var(--muted)").encode(x=x, y=y, text="name:N"),
+    ]
+
+
 def _gate_box(box: Box, x: alt.Scale, y: alt.Scale, words: Words) -> list[alt.Chart]:
     right, top = x.to_dict()["domain"][1], y.to_dict()["domain"][1]
     data = rows([{"x": box.retention, "x2": right, "y": box.domain, "y2": top, "label": words("gate_box")}])
@@ -181,6 +202,6 @@ def _gate_box(box: Box, x: alt.Scale, y: alt.Scale, words: Words) -> list[alt.Ch
 
 
 def _padded(points: Sequence[Mapping[str, Any]], keys: Sequence[str], also: float | None) -> list[float]:
-    known = [value for value in (*(point[key] for point in points for key in keys), also) if value is not None]
+    known = [value for value in (*(point.get(key) for point in points for key in keys), also) if value is not None]
     room = 0.22 * (max(known) - min(known)) or 0.05
     return [round(max(0.0, min(known) - room), 4), round(max(known) + room, 4)]

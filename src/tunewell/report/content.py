@@ -1,5 +1,6 @@
 """What the page and its Markdown twin both say: key facts, limits, probes, cost. Pure functions of the facts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -17,6 +18,17 @@ class Fact(NamedTuple):
 
     label: str
     value: str
+
+
+class Power(NamedTuple):
+    """A claim, whether a loss as large as its margin would be seen, and about how many items it takes to see that.
+
+    Both are None where there is no margin to measure against.
+    """
+
+    claim: Mapping[str, Any]
+    is_enough: bool | None
+    items: int | None
 
 
 class MetricGroup(NamedTuple):
@@ -109,6 +121,23 @@ def advice(facts: Facts, words: Words) -> list[Fact]:
     """What the gate advises, for each claim that did not pass and comes with advice."""
     told = [claim for claim in facts.gate["claims"] if claim["verdict"] != "pass" and words.of(claim, "advice")]
     return [Fact(words.of(claim, "title"), words.of(claim, "advice")) for claim in told]
+
+
+def proposals(facts: Facts, words: Words) -> list[Fact]:
+    """What the gate proposes from measured numbers: the command or settings, and what speaks for them."""
+    return [Fact(proposal["change"], words.of(proposal, "text")) for proposal in facts.gate.get("proposals", ())]
+
+
+def power(facts: Facts) -> list[Power]:
+    """What the items of each claim can show. A claim whose spread is unknown is left out."""
+    return [_power(claim) for claim in facts.gate["claims"] if claim["detectable"] is not None]
+
+
+def _power(claim: Mapping[str, Any]) -> Power:
+    detectable, margin = claim["detectable"], claim["margin"]
+    if not margin:
+        return Power(claim, None, None)
+    return Power(claim, detectable <= margin, math.ceil(claim["n"] * (detectable / margin) ** 2))
 
 
 def metric_groups(metrics: Sequence[Mapping[str, Any]]) -> list[MetricGroup]:

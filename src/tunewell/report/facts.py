@@ -21,6 +21,7 @@ class Facts:
     """What the stages of one run left behind. Mappings hold the JSON of the file they are named after.
 
     `account` is empty where the run is from before there were teachers; `rejected` are rows that its checks rejected.
+    `judge` is None where no judge was asked.
     """
 
     run_name: str
@@ -37,6 +38,7 @@ class Facts:
     dropped: Sequence[Dropped]
     results: Sequence[Result]
     gate: Mapping[str, Any]
+    judge: Mapping[str, Any] | None
 
     def claim(self, name: str) -> Mapping[str, Any] | None:
         """The gate's claim of this name, or None where its probe was turned off."""
@@ -67,6 +69,7 @@ def read_facts(inputs: Mapping[str, Path]) -> Facts:
         dropped=_one_of_each_reason(itertools.chain.from_iterable(map(_dropped_in, dropped_folders))),
         results=tuple(read_results(inputs["evaluate"] / "results")),
         gate=_read_json(inputs["gate"] / "metrics.json", stage="gate"),
+        judge=_read_judge(inputs["evaluate"] / "judge.json"),
     )
 
 
@@ -91,6 +94,11 @@ def _read_json(path: Path, *, stage: str) -> Any:
 def _read_account(path: Path) -> Mapping[str, Any]:
     account: Mapping[str, Any] = _read_json(path, stage="generate") if path.exists() else {}
     return account
+
+
+def _read_judge(path: Path) -> Mapping[str, Any] | None:
+    health: Mapping[str, Any] | None = _read_json(path, stage="evaluate") if path.exists() else None
+    return health
 
 
 def _read_log(path: Path) -> tuple[Mapping[str, Any], ...]:

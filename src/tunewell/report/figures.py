@@ -50,7 +50,7 @@ def _learning(facts: Facts, words: Words) -> charts.Spec | None:
     if len(retention) < 2 or len(domain) < 2:
         return None
     questions = words.label("questions", learned["variant"])
-    return charts.learning(retention, domain, questions=questions, box=_box(facts), words=words)
+    return charts.learning(retention, domain, questions=questions, box=_box(facts), dial=_dial(facts), words=words)
 
 
 def _box(facts: Facts) -> charts.Box | None:
@@ -58,6 +58,13 @@ def _box(facts: Facts) -> charts.Box | None:
     if kept is None or learned is None or kept["base"] is None or learned["base"] is None:
         return None
     return charts.Box(kept["base"] + (charts.allowed_change(kept) or 0.0), learned["base"])
+
+
+def _dial(facts: Facts) -> list[charts.DialPoint]:
+    """What the dial measured between base and tuned model."""
+    rows = (facts.gate.get("dial") or {"rows": ()})["rows"]
+    measured = [charts.DialPoint(row["alpha"], row["retention"]["tuned"], row["domain"]["tuned"]) for row in rows]
+    return [point for point in measured if 0 < point.alpha < 1]
 
 
 def _bars(facts: Facts, words: Words, probe: str, *, measure: str, percent: bool = False) -> charts.Spec | None:

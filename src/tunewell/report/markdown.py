@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tunewell
-from tunewell.report import content, data_tables, generated
+from tunewell.report import content, data_tables, generated, judges
 from tunewell.report.data_tables import Passage
 from tunewell.report.facts import Facts
 from tunewell.report.funnel import Step, funnel_steps
 from tunewell.report.generated import TaskRow
-from tunewell.report.words import Words, number, places, share, size
+from tunewell.report.words import Words, number, p_value, places, share, size
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#~])")
 _SIGNS = {"stage": "", "dropped": "−", "added": "+"}
@@ -26,6 +26,9 @@ def render_markdown(facts: Facts, words: Words, *, title: str) -> str:
         f"## {words('claims')}",
         _claims(facts, words),
         _bullets(f"{plain(fact.label)}: {plain(fact.value)}" for fact in content.advice(facts, words)),
+        _bullets(f"{plain(fact.value)} `{fact.label}`" for fact in content.proposals(facts, words)),
+        *_power(facts, words),
+        *(_judges(facts, words) if facts.judge else []),
         f"## {words('metrics')}",
         _metrics(facts, words),
         f"## {words('training')}",
@@ -60,7 +63,7 @@ def plain(text: str) -> str:
 
 def _claims(facts: Facts, words: Words) -> str:
     compared = [words("base"), words("tuned"), words("difference"), _interval(facts, words)]
-    head = [words("claim"), "n", *compared, words("margin"), words("verdict")]
+    head = [words("claim"), "n", *compared, words("margin"), "p", words("p_holm"), words("verdict")]
     return _table(head, (_claim(claim, words) for claim in facts.gate["claims"]))
 
 
@@ -73,7 +76,15 @@ def _claim(claim: Mapping[str, Any], words: Words) -> list[str]:
     if claim.get("needed"):
         verdict += f" ({words('needed', n=number(claim['needed'], 0))})"
     margin = plain(words.of(claim, "margin_text") or "–")
-    return [plain(words.of(claim, "title")), number(claim["n"], 0), *_compared(claim), margin, verdict]
+    return [
+        plain(words.of(claim, "title")),
+        number(claim["n"], 0),
+        *_compared(claim),
+        margin,
+        p_value(claim["p"]),
+        p_value(claim["p_holm"]),
+        verdict,
+    ]
 
 
 def _compared(row: Mapping[str, Any]) -> list[str]:
@@ -82,6 +93,33 @@ def _compared(row: Mapping[str, Any]) -> list[str]:
     interval = "–" if row["low"] is None else f"{low} … {high}"
     models = [number(row[model], digits) for model in ("base", "tuned")]
     return [*models, number(row["difference"], digits, signed=True), interval]
+
+
+def _power(facts: Facts, words: Words) -> list[str]:
+    rows = []
+    for row in content.power(facts):
+        claim, digits = row.claim, places(row.claim)
+        enough = "–" if row.is_enough is None else words("said_yes" if row.is_enough else "said_no")
+        sizes = [number(claim[key], digits) for key in ("detectable", "margin")]
+        items = number(row.items, 0)
+        rows.append([plain(words.of(claim, "title")), number(claim["n"], 0), *sizes, enough, items])
+    head = [words("claim"), "n", words("power_smallest"), words("margin"), words("power_enough"), words("power_items")]
+    return [f"### {words('power')}", words("power_lead"), _table(head, rows)] if rows else []
+
+
+def _judges(facts: Facts, words: Words) -> list[str]:
+    def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+        return _table([*map(plain, head)], ([*map(plain, row)] for row in rows))
+
+    between = judges.agreement(facts, words)
+    head = [words("judge"), words("judge_scores"), words("judge_preferences")]
+    return [
+        f"## {words('judge')}",
+        table(["", *judges.names(facts)], judges.health(facts, words)),
+        table(head, between) if between else "",
+        plain(judges.preference(facts, words)),
+        _bullets(map(plain, judges.warnings(facts, words))),
+    ]
 
 
 def _metrics(facts: Facts, words: Words) -> str:
@@ -93,14 +131,23 @@ def _metrics(facts: Facts, words: Words) -> str:
         questions = words.label("slice", group.slice)
         if group.language:
             questions += f", {words.label('language', group.language)}"
-        rows += [[questions, words.label("metric", row["name"]), number(row["n"], 0), *_compared(row)] for row in group.metrics]
+        rows += [
+            [
+                questions,
+                words.label("metric", row["name"]) + (" ⚠" if row.get("note") else ""),
+                number(row["n"], 0),
+                *_compared(row),
+            ]
+            for row in group.metrics
+        ]
     head = [words("slice"), words("metric"), "n", words("base"), words("tuned"), words("difference"), _interval(facts, words)]
     signatures = _bullets(
         f"{definition.name}: `{signature}`"
         for definition in content.metric_definitions(metrics, words)
         for signature in definition.signatures
     )
-    return f"{_table(head, rows)}\n\n{signatures}"
+    few = f"⚠ {words('few')}" if any(row.get("note") for row in metrics) else ""
+    return "\n\n".join(part for part in (_table(head, rows), few, signatures) if part)
 
 
 def _step(step: Step) -> list[str]:

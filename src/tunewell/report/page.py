@@ -12,12 +12,12 @@ import vl_convert
 
 import tunewell
 from tunewell.bundled import asset
-from tunewell.report import content, data_tables, generated
+from tunewell.report import content, data_tables, generated, judges
 from tunewell.report.facts import Facts
 from tunewell.report.figures import figures
 from tunewell.report.funnel import funnel_steps
 from tunewell.report.slices import clip, leaks, new_questions, pairs, won_and_lost
-from tunewell.report.words import Words, number, places, share, size
+from tunewell.report.words import Words, number, p_value, places, share, size
 
 _PREVIEW_CHARACTERS = 4000
 
@@ -35,6 +35,7 @@ def render_page(facts: Facts, words: Words, *, title: str) -> str:
         "content": content,
         "data": data_tables,
         "generated": generated,
+        "judges": judges,
         "title": title,
         "version": tunewell.__version__,
         "confidence": content.confidence_text(facts),
@@ -58,7 +59,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_text), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "places": places, "share": share, "size": size, "clip": clip}
+    environment.filters |= {"number": number, "places": places, "p_value": p_value, "share": share, "size": size, "clip": clip}
     return environment
 
 

@@ -78,6 +78,15 @@ def number(value: float | None, digits: int = 3, *, signed: bool = False) -> str
     return text.replace("-", "−")
 
 
+def p_value(value: float | None) -> str:
+    """A p value with three decimals, or how small it is at most.
+
+    >>> p_value(0.0312), p_value(0.00004), p_value(None)
+    ('0.031', '<0.001', '–')
+    """
+    return "<0.001" if value is not None and value < 0.0005 else number(value)
+
+
 def size(byte_count: float) -> str:
     """Bytes in binary units.
 
