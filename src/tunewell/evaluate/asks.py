@@ -1,5 +1,6 @@
 """What the models are asked: the items of every probe, as prompts with what is needed to judge the answers."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle, islice
@@ -8,6 +9,11 @@ from typing import Any
 from tunewell.bundled import read_yaml
 from tunewell.evaluate.constraint_sets import constraint_sets
 from tunewell.records import Example, Message
+from tunewell.text import tokens
+
+_TOPIC_KEYS = ("topic", "category", "department")
+_MOST_TOPICS = 20
+_OTHER_TOPICS = "(other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,24 @@ def domain_asks(tests: Sequence[Example], *, per_slice: int) -> list[Ask]:
             for example in [test for test in tests if test.task == task][:per_slice]
         )
     return asks
+
+
+def facets_of(tests: Sequence[Example]) -> dict[str, dict[str, str]]:
+    """What is known of each item of `domain_asks`, by its name: `turns`, `length` and, where the row says it, `topic`.
+
+    `length` is that of the reference answer: `short`, `medium` or `long`, a third of the items each. Of many topics the twenty
+    with the most items stand for themselves, all others under `(other)`.
+    """
+    topics = {test.id: str(next((test.evidence[key] for key in _TOPIC_KEYS if key in test.evidence), "")) for test in tests}
+    told = {topic for topic, _ in Counter(filter(None, topics.values())).most_common(_MOST_TOPICS)}
+    ranked = sorted(tests, key=lambda test: (len(tokens(test.answer)), test.id))
+    lengths = {test.id: ("short", "medium", "long")[place * 3 // len(ranked)] for place, test in enumerate(ranked)}
+    facets = {}
+    for test in tests:
+        topic = topics[test.id]
+        known = {"topic": topic if topic in told else _OTHER_TOPICS} if topic else {}
+        facets[f"{test.task}/{test.id}"] = {"turns": test.turns, "length": lengths[test.id], **known}
+    return facets
 
 
 def brittleness_asks(tests: Sequence[Example], *, questions: int) -> Iterator[Ask]:

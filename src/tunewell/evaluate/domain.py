@@ -7,7 +7,7 @@ from typing import Literal
 from transformers import PreTrainedModel
 
 from tunewell.evaluate.asks import Ask
-from tunewell.evaluate.metrics import rouge_l
+from tunewell.evaluate.definitions import rouge_l
 from tunewell.evaluate.respond import AnswerLoss, Reply, Respondent
 from tunewell.model.generate import Decoding
 from tunewell.records import Result

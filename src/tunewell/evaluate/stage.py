@@ -11,11 +11,12 @@ from transformers import PreTrainedModel
 
 from tunewell.bundled import asset
 from tunewell.errors import DataError
-from tunewell.evaluate.asks import Ask, brittleness_asks, constraint_asks, domain_asks, leakage_asks
+from tunewell.evaluate.asks import Ask, brittleness_asks, constraint_asks, domain_asks, facets_of, leakage_asks
 from tunewell.evaluate.constraints import constraint_measures
+from tunewell.evaluate.definitions import rouge_l
 from tunewell.evaluate.domain import domain_measures
 from tunewell.evaluate.leakage import SceneDetector
-from tunewell.evaluate.metrics import corpus_metrics, rouge_l
+from tunewell.evaluate.metrics import corpus_metrics, facet_metrics
 from tunewell.evaluate.respond import AnswerLoss, Reply, Respondent
 from tunewell.evaluate.subject import ModelName, Questions, retention_results
 from tunewell.memory import release_memory
@@ -31,7 +32,7 @@ from tunewell.template import check_contract, open_format
 
 
 def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
-    """Ask both models everything and write `results/` (one row per model and item) and `metrics.json`.
+    """Ask both models everything and write `results/` (one row per model and item), `metrics.json` and `slices.json`.
 
     The tuned model is the base with the adapter folded in, as it is shipped, or the model that full training left. Raises
     `DataError` where there is no test item.
@@ -64,6 +65,8 @@ def run(settings: Recipe, inputs: Mapping[str, Path], out_dir: Path) -> Summary:
     domain = [result for result in results if result.probe == "domain"]
     metrics = corpus_metrics(domain, confidence=settings.gate.confidence, seed=settings.seed)
     write_json(out_dir / "metrics.json", metrics)
+    slices = facet_metrics(domain, facets_of(tests), confidence=settings.gate.confidence, seed=settings.seed)
+    write_json(out_dir / "slices.json", slices)
     cut = sum(result.measures.get("cut", 0) == 1 for result in domain)
     details = {"scene_detector_accuracy": round(detector.accuracy, 4), "tests": folder_digest(inputs["mix"] / "test")}
     return Summary({"results": count, "items": count // 2, "cut": cut}, details)
