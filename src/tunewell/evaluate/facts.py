@@ -6,7 +6,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _DIGITS = re.compile(r"(?<![A-Za-z0-9.])\d+(?:,\d{3})*(?:\.\d+)?(?![A-Za-z0-9])")
-_UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve "
+    "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+)
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _WORDS = {word: str(value) for value, word in enumerate(_UNITS.split())} | {
     word: str(10 * value) for value, word in enumerate(_TENS.split(), start=2)
@@ -15,12 +18,14 @@ _WORD = re.compile(r"[a-z]+")
 _HAN_DIGITS = {"零": 0, "一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 _HAN_NUMBER = re.compile(r"([一二两三四五六七八九])?(十)?([一二三四五六七八九])?")
 
-_ADDRESS = re.compile(r"https?://[^\s，。）)]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:[\w-]+\.)+(?:com|org|net|example)\b(?:/[\w./-]*)?")
-_CAPITALISED = re.compile(r"[A-Z][\w'’-]*|\w*[a-z][A-Z]\w*")
+_ADDRESS = re.compile(
+    r"(?<![A-Za-z0-9])(?:https?://[^\s，。）)]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:[\w-]+\.)+(?:com|org|net|example)\b(?:/[\w./-]*)?)"
+)
+_CAPITALISED = re.compile(r"(?<!\w)(?:[A-Z][\w'’-]*|\w*[a-z][A-Z]\w*)")
 _SENTENCE_START = re.compile(r"(?:^|[.!?:;。！？：；\n]|[-*•]\s|\d[.)]\s)[\s\"'“‘(*]*$")
 _QUOTED = re.compile(r"[“「《『]([^”」》』]{1,20})[”」》』]")
 _HAN = re.compile(r"[\u3400-\u9fff]")
-_LATIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]+")
+_LATIN_NAME = re.compile(r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9]+")
 _NO_NAMES = frozenset({"i", "i'm", "i'll", "i've", "i'd", "ok"})
 
 
@@ -58,7 +63,7 @@ def check_facts(answer: str, reference: str, question: str) -> FactCheck:
     text = unicodedata.normalize("NFKC", answer)
     said = facts_of(answer).numbers
     numbers = len(wanted.numbers & (said | _numbers_in_words(text)))
-    names = sum(_holds(text.lower(), name) for name in wanted.names)
+    names = sum(_holds(text.casefold(), name) for name in wanted.names)
     others = said - wanted.numbers - facts_of(question).numbers
     return FactCheck(total, numbers + names, exact=numbers + names == total and not others)
 
@@ -79,7 +84,7 @@ def facts_of(text: str) -> Facts:
         names = [*_QUOTED.findall(rest), *_LATIN_NAME.findall(rest)]
     else:
         names = [found.group() for found in _CAPITALISED.finditer(rest) if not _SENTENCE_START.search(rest[: found.start()])]
-    return Facts(numbers, frozenset(name.lower() for name in [*names, *addresses]) - _NO_NAMES)
+    return Facts(numbers, frozenset(name.casefold() for name in [*names, *addresses]) - _NO_NAMES)
 
 
 def _plain(number: str) -> str:
