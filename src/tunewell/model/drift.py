@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,8 @@ from transformers import PreTrainedModel
 from tunewell.model.attention import lay_end_to_end, row_logits
 from tunewell.model.score import Continuations
 
+_AT_ONCE = 8
+_MULTIPLE = 128
 _NEVER = -1e4  # in place of the logarithm of 0, which JSON cannot hold
 
 
@@ -44,11 +47,24 @@ def log_probabilities_at(
 @torch.inference_mode()
 def _distributions(model: PreTrainedModel, items: Iterable[Continuations]) -> Iterator[torch.Tensor]:
     """Log-probabilities of shape (tokens of the choice, vocabulary), in double precision so that what is left over is exact."""
-    for item in items:
-        [choice] = item.choices
-        row = lay_end_to_end([[*item.prompt, *choice]])
-        end = len(item.prompt) + len(choice)
-        yield row_logits(model, row, torch.arange(len(item.prompt) - 1, end - 1)).double().log_softmax(dim=1)
+    for together in _batched(items, _AT_ONCE):
+        row = lay_end_to_end([[*item.prompt, *item.choices[0]] for item in together], multiple_of=_MULTIPLE)
+        keep: list[int] = []
+        lengths: list[int] = []
+        start = 0
+        for item in together:
+            first, length = start + len(item.prompt) - 1, len(item.choices[0])
+            keep += range(first, first + length)
+            lengths.append(length)
+            start = first + 1 + length
+        for logits in row_logits(model, row, torch.tensor(keep)).split(lengths):
+            yield logits.double().log_softmax(dim=1)
+
+
+def _batched(items: Iterable[Continuations], size: int) -> Iterator[list[Continuations]]:
+    rest = iter(items)
+    while together := list(islice(rest, size)):
+        yield together
 
 
 def _rests(values: torch.Tensor) -> list[float]:
