@@ -2,8 +2,9 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from statistics import fmean
 
 from transformers import PreTrainedModel
@@ -33,14 +34,42 @@ def languages_of(examples: Sequence[Example]) -> list[str]:
 
 
 def retention_items(languages: Sequence[str], *, count: int) -> list[RetentionItem]:
-    """At most `count` bundled items, spread evenly over languages and abilities; the same ones whenever it is asked."""
+    """At most `count` bundled items, spread evenly over languages and abilities; the same ones whenever it is asked.
+
+    No ability has more than one item above another while both have items left; the languages share what cannot be divided.
+    """
     by_ability: dict[tuple[str, str], list[RetentionItem]] = defaultdict(list)
     for code in languages:
         for row in read_jsonl("retention", f"{code}.jsonl"):
             item = RetentionItem(row["ability"], code, row["question"], tuple(row["choices"]), row["answer"])
             by_ability[code, item.ability].append(item)
-    share = math.ceil(count / len(by_ability))
-    return [item for items in by_ability.values() for item in items[:share]][:count]
+    shares = _even_shares({group: len(items) for group, items in by_ability.items()}, count)
+    return [item for group, items in by_ability.items() for item in items[: shares[group]]]
+
+
+def _even_shares(sizes: Mapping[tuple[str, str], int], count: int) -> dict[tuple[str, str], int]:
+    """So many of each group: one of every group after another, until `count` are taken or none is left.
+
+    In a last round that is not full the languages get the same number, and different abilities miss out in each.
+    """
+    shares = dict.fromkeys(sizes, 0)
+    left = count
+    while left > 0 and (open_groups := [group for group in sizes if shares[group] < sizes[group]]):
+        for group in _in_turns(open_groups)[:left]:
+            shares[group] += 1
+        left = count - sum(shares.values())
+    return shares
+
+
+def _in_turns(groups: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The groups in an order that changes the language at each step, and gives the languages different abilities first."""
+    by_language: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for group in groups:
+        by_language[group[0]].append(group)
+    for place, own in enumerate(by_language.values()):
+        start = place * len(own) // len(by_language)
+        own[:] = own[start:] + own[:start]
+    return [group for row in zip_longest(*by_language.values()) for group in row if group is not None]
 
 
 def as_continuations(item: RetentionItem, chat: PromptFormat) -> Continuations:

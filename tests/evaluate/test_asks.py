@@ -1,12 +1,19 @@
 """What is asked: every slice, every shell, every kind, and the question itself never lost."""
 
-import pytest
+import json
+from collections import Counter
+from dataclasses import replace
+from itertools import combinations
 
-from tunewell.bundled import read_jsonl, read_yaml
-from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, leakage_asks
+import pytest
+from rapidfuzz import fuzz
+
+from tunewell.bundled import asset, read_jsonl, read_yaml
+from tunewell.evaluate.asks import brittleness_asks, constraint_asks, domain_asks, facets_of, leakage_asks
 from tunewell.evaluate.constraints import constraint_measures
 from tunewell.records import Example, Message, Origin
-from tunewell.text import language
+from tunewell.text import language as language_of
+from tunewell.text import normalise
 
 
 def _test(task: str, number: int, language: str = "en") -> Example:
@@ -77,7 +84,7 @@ def test_an_answer_is_judged_by_all_it_was_asked() -> None:
 
 def test_chinese_questions_get_chinese_constraints() -> None:
     asks = list(constraint_asks([_test("unseen", 1, "zh")], count=14))
-    assert all(ask.language == "zh" and language(ask.prompt) == "zh" for ask in asks)
+    assert all(ask.language == "zh" and language_of(ask.prompt) == "zh" for ask in asks)
     texts = [constraint["text"] for constraint in asks[1].check["constraints"]]
     assert asks[1].prompt == "第1个问题unseen" + "".join(texts)
 
@@ -105,8 +112,46 @@ def test_bundled_probes_are_well_formed(language: str) -> None:
     assert len(shells) >= 8
     assert 2 * sum(shell["held_out"] for shell in shells) == len(shells)
     assert all(shell["text"].count("{question}") == 1 for shell in shells)
+    for held_out in (False, True):
+        assert {bool(shell["system"]) for shell in shells if shell["held_out"] == held_out} == {False, True}
+    assert len(probes["general"]) >= 200
+    assert len(probes["near_miss"]) >= 100
     prompts = [*probes["general"], *probes["near_miss"]]
-    assert len(set(prompts)) == len(prompts) >= 100
+    assert {language_of(prompt) for prompt in prompts} <= {language, ""}
+    alike = [pair for pair in combinations(sorted(prompts, key=len), 2) if fuzz.ratio(*pair, score_cutoff=90) > 90]
+    assert alike == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_prompt_of_a_probe_stands_in_the_bundled_training_data(language: str) -> None:
+    probes = read_yaml("probes", f"{language}.yaml")
+    open_rows = json.loads(asset("open", f"{language}.json").read_text(encoding="utf-8"))
+    trained = [row["instruction"] + row["input"] for row in open_rows]
+    trained += [row["messages"][0]["content"] for row in read_jsonl("support", language, "qa.jsonl")]
+    trained += asset("replay", f"{language}.txt").read_text(encoding="utf-8").splitlines()
+    assert not set(map(normalise, trained)) & set(map(normalise, [*probes["general"], *probes["near_miss"]]))
+
+
+def test_a_sample_of_leakage_prompts_is_taken_from_the_whole_list() -> None:
+    general = read_yaml("probes", "en.yaml")["general"]
+    places = [general.index(ask.prompt) for ask in leakage_asks(["en"], count=30) if ask.variant == "general"]
+    assert places == [place * len(general) // 20 for place in range(20)]
+    everything = list(leakage_asks(["en"], count=10_000))
+    assert len(everything) == len(general) + len(read_yaml("probes", "en.yaml")["near_miss"])
+
+
+def test_facets_are_the_turns_the_length_and_the_most_frequent_topics() -> None:
+    tests = [
+        replace(_test("unseen", number), evidence={"topic": f"topic {number % 25 if number < 50 else 0}"}) for number in range(90)
+    ]
+    facets = facets_of(tests)
+    assert set(facets) == {f"unseen/{test.id}" for test in tests}
+    assert Counter(facet["length"] for facet in facets.values()) == {"short": 30, "medium": 30, "long": 30}
+    topics = Counter(facet["topic"] for facet in facets.values())
+    assert len(topics) == 21
+    assert (topics["topic 0"], topics["(other)"]) == (42, 10)
+    assert {facet["turns"] for facet in facets.values()} == {"single"}
+    assert "topic" not in facets_of([_test("seen", 1)])[f"seen/{_test('seen', 1).id}"]
 
 
 @pytest.mark.parametrize(("language", "least"), [("en", 200), ("zh", 80)])

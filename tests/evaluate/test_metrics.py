@@ -12,7 +12,8 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from tunewell.errors import DataError
-from tunewell.evaluate.metrics import corpus_metrics, rouge_l
+from tunewell.evaluate.definitions import METRICS, rouge_l
+from tunewell.evaluate.metrics import corpus_metrics, facet_metrics
 from tunewell.records import Result
 from tunewell.text import tokens
 
@@ -121,7 +122,7 @@ def test_bleu_without_a_common_run_of_four_words_is_smoothed_as_its_signature_sa
     assert "smooth:exp" in entry["signature"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_chrf_of_any_texts_is_that_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
     results = [
@@ -206,10 +207,56 @@ def test_dispersion_without_spread_on_seen_questions_is_unknown() -> None:
     assert (entry["base"], entry["difference"], entry["low"], entry["high"]) == (None, None, None, None)
 
 
+def test_facts_are_counted_over_the_items_that_have_any() -> None:
+    answers = [("It costs 3 dollars.", "It costs 3 dollars, see the Dashboard."), ("Yes.", "Yes."), ("In 7 days.", "In 5 days.")]
+    results = [
+        _result(model, f"{place}-{turn}", prediction if model == "base" else reference, reference)
+        for turn in range(5)
+        for place, (prediction, reference) in enumerate(answers)
+        for model in ("base", "tuned")
+    ]
+    found = _metrics(results)
+    contained, exact = found["facts_contained", "all", "en"], found["facts_exact", "all", "en"]
+    assert (contained["n"], exact["n"], found["rouge_l", "all", "en"]["n"]) == (10, 10, 15)
+    assert (contained["base"], contained["tuned"]) == (pytest.approx(1 / 3), 1.0)
+    assert (exact["base"], exact["tuned"]) == (0.0, 1.0)
+    assert contained["low"] < contained["difference"] < contained["high"] or contained["low"] == contained["high"]
+
+
+def test_answers_without_any_fact_have_no_fact_metrics() -> None:
+    assert "facts_exact" not in {name for name, _, _ in _metrics(_both(["yes, of course you can"], count=10))}
+
+
+def test_the_two_peers_treat_an_empty_answer_in_their_own_way() -> None:
+    results = [
+        _result(model, str(place), "" if place < 6 else "abcdef", "abcdef") for place in range(12) for model in ("base", "tuned")
+    ]
+    found = _metrics(results)
+    assert found["bleu4_llama_factory", "all", "en"]["base"] == pytest.approx(50)
+    assert found["bleu4_ms_swift", "all", "en"]["base"] == pytest.approx(100)
+
+
+def test_slices_by_facet_add_up_and_are_corrected_by_holm() -> None:
+    results = _both(ENGLISH, count=30)
+    facets = {f"q{place}": {"topic": ["fees", "payout"][place % 2], "turns": "single"} for place in range(28)}
+    entries = facet_metrics(results, facets, confidence=0.95, seed=0)
+    assert {entry["facet"] for entry in entries} == {"topic"}, "a facet of one value says nothing new"
+    assert {entry["name"] for entry in entries} == {metric.name for metric in METRICS if metric.by_facet}
+    rouge = {entry["slice"]: entry for entry in entries if entry["name"] == "rouge_l"}
+    assert {name: entry["n"] for name, entry in rouge.items()} == {"fees": 14, "payout": 14}
+    assert all(entry["p"] <= entry["p_holm"] <= 1 for entry in entries)
+    fees = [result for result in results if facets.get(result.item, {}).get("topic") == "fees"]
+    alone = _metrics(fees)["rouge_l", "all", "en"]
+    assert [rouge["fees"][key] for key in ("base", "tuned", "low", "high")] == [
+        alone[key] for key in ("base", "tuned", "low", "high")
+    ]
+
+
 def test_few_items_carry_a_note() -> None:
     few, enough = _metrics(_both(ENGLISH, count=9)), _metrics(_both(ENGLISH, count=10))
     assert {entry.get("note") for entry in few.values()} == {"n below 10: shown without a verdict"}
-    assert all("note" not in entry for entry in enough.values())
+    assert all(("note" in entry) == (entry["n"] < 10) for entry in enough.values())
+    assert "note" not in enough["rouge_l", "all", "en"]
 
 
 def test_order_of_results_does_not_matter_and_other_probes_are_ignored() -> None:

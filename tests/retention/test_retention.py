@@ -1,5 +1,7 @@
 """Retention items spread over abilities, and probabilities that do not punish long choices."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,16 +20,17 @@ def test_languages_are_those_of_the_examples_the_most_frequent_first() -> None:
     assert languages_of([]) == ["en"]
 
 
-@pytest.mark.parametrize("count", [16, 50, 10_000])
-def test_items_are_spread_evenly_over_languages_and_abilities(count: int) -> None:
-    items = retention_items(["en", "zh"], count=count)
-    assert len(items) <= count
-    sizes: dict[tuple[str, str], int] = {}
+@pytest.mark.parametrize("languages", [["en"], ["zh"], ["en", "zh"], ["zh", "en"]])
+@pytest.mark.parametrize("count", [1, 16, 50, 64, 300, 10_000])
+def test_items_are_spread_evenly_over_languages_and_abilities(languages: list[str], count: int) -> None:
+    items = retention_items(languages, count=count)
+    assert len(items) == min(count, len(languages) * 304)
+    sizes = dict.fromkeys(product(languages, {item.ability for item in retention_items(["en"], count=10_000)}), 0)
     for item in items:
-        sizes[item.language, item.ability] = sizes.get((item.language, item.ability), 0) + 1
-    if count == 16:
-        assert set(sizes.values()) == {1}
-        assert len(sizes) == 16
+        sizes[item.language, item.ability] += 1
+    assert max(sizes.values()) - min(sizes.values()) <= 1
+    by_language = [sum(size for (code, _), size in sizes.items() if code == language) for language in languages]
+    assert max(by_language) - min(by_language) <= 1
 
 
 def test_the_likelier_choice_per_token_wins_even_when_it_is_longer() -> None:

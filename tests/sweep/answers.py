@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tunewell.evaluate.metrics import rouge_l
+from tunewell.evaluate.definitions import rouge_l
 from tunewell.records import Result
 from tunewell.sweep.formats import Candidate, Role
 

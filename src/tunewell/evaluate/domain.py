@@ -7,7 +7,7 @@ from typing import Literal
 from transformers import PreTrainedModel
 
 from tunewell.evaluate.asks import Ask
-from tunewell.evaluate.metrics import rouge_l
+from tunewell.evaluate.definitions import rouge_l
 from tunewell.evaluate.respond import AnswerLoss, Reply, Respondent
 from tunewell.model.generate import Decoding
 from tunewell.records import Result
@@ -20,7 +20,7 @@ def ask_base(model: PreTrainedModel, chat: PromptFormat, asks: Sequence[Ask], de
     The model needs packed attention. Answers and losses are kept in the folder `journal`, whose name must stand for all that
     they depend on; what is there already is not asked again.
     """
-    return domain_results("base", Respondent(chat.name, model, chat, decoding, journal), asks)
+    return domain_results("base", Respondent(chat.name, lambda: model, chat, decoding, journal), asks)
 
 
 def domain_results(name: Literal["base", "tuned"], respondent: Respondent, asks: Sequence[Ask]) -> list[Result]:
@@ -45,10 +45,10 @@ def domain_results(name: Literal["base", "tuned"], respondent: Respondent, asks:
 
 
 def domain_measures(ask: Ask, reply: Reply, loss: AnswerLoss) -> dict[str, float]:
-    """The numbers of one item: ROUGE-L of the answer, loss of the reference answer, and whether the limit cut the answer."""
+    """The numbers of one item: ROUGE-L of the answer, loss of the reference answer, and what `health` says of the answer."""
     return {
         "rouge_l": rouge_l(reply.text, ask.reference),
         "answer_loss": loss.per_token,
         "answer_tokens": loss.tokens,
-        "cut": float(reply.cut),
+        **reply.health(),
     }

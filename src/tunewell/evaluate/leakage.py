@@ -5,6 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from scipy.special import ndtri
+
+from tunewell.stats import Estimate, Floats, exact_share
 from tunewell.text import tokens
 
 # On the run's own general answers, this share may look like the domain: it sets the threshold.
@@ -19,6 +23,37 @@ class Leak(NamedTuple):
     is_leak: bool
     domain_probability: float
     overlap: float
+
+
+def separation(domain: Sequence[float], general: Sequence[float], *, confidence: float = 0.95) -> Estimate:
+    """AUROC: how often a domain answer scores above a general one, ties counted as half, with an interval.
+
+    The interval is that of DeLong, DeLong and Clarke-Pearson 1988, "Comparing the areas under two or more correlated receiver
+    operating characteristic curves", Biometrics 44(3). Where nothing overlaps, which leaves it without width, the lower end is
+    that of a share without a miss among as many items as the smaller side has.
+
+    >>> separation([3.0, 2.0], [1.0, 2.0]).value
+    0.875
+    """
+    n = len(domain) + len(general)
+    if not domain or not general:
+        return Estimate(None, None, None, None, n, n)
+    high, low = np.sort(np.asarray(domain)), np.sort(np.asarray(general))
+    above = _share_below(low, high)
+    value = float(above.mean())
+    if min(len(high), len(low)) < 2:
+        return Estimate(value, None, None, None, n, n)
+    error = float(np.sqrt(above.var(ddof=1) / len(high) + _share_below(high, low).var(ddof=1) / len(low)))
+    if error == 0:
+        sure = exact_share(min(len(high), len(low)), min(len(high), len(low)), confidence=confidence)
+        return Estimate(value, sure.low, 1.0, error, n, n) if value == 1 else Estimate(value, None, None, error, n, n)
+    half = float(ndtri((1 + confidence) / 2)) * error
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), error, n, n)
+
+
+def _share_below(ordered: Floats, values: Floats) -> Floats:
+    """For each value, the share of `ordered` that is below it, ties counted as half."""
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))
 
 
 class SceneDetector:
@@ -42,6 +77,7 @@ class SceneDetector:
         self._threshold = max(_quantile(general_scores, 1 - _FALSE_ALARMS), 0.0)
         self._copied = {gram for text in domain for gram in _grams(tokens(text), _OVERLAP_TOKENS)}
         self.accuracy = _balanced_accuracy(domain_scores, general_scores, self._threshold)
+        self.auroc = separation(domain_scores, general_scores)
 
     def judge(self, answer: str) -> Leak:
         """How domain-like the answer is."""

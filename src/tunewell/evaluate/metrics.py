@@ -1,43 +1,30 @@
-"""The numbers of the probe `domain`: corpus BLEU, chrF, ROUGE-L, answer loss and dispersion, base and tuned side by side.
+"""The numbers of the probe `domain`: BLEU, chrF, ROUGE-L, facts, answer loss and dispersion, base and tuned side by side.
 
 Each metric is a function of sums over items, so that its bootstrap adds rows of counts instead of scoring texts again.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from rapidfuzz.distance import Indel
-from sacrebleu.metrics.bleu import BLEU
-from sacrebleu.metrics.chrf import CHRF
 
+from tunewell.evaluate.definitions import (
+    METRICS,
+    MIXED,
+    Metric,
+    bleu_of_sums,
+    bleu_rows,
+    bleu_signature,
+    language_of,
+    loss_rows,
+    share_of_sums,
+)
 from tunewell.records import Result
-from tunewell.stats import Comparison, Floats, Statistic, paired, paired_bootstrap, shared_keys
-from tunewell.text import tokens
+from tunewell.stats import Comparison, Floats, Statistic, holm, paired, paired_bootstrap, shared_keys, two_sided_p
 
-MIXED = "mixed"
 _FEW = 10
 _SLICES = ("seen", "paraphrase", "unseen")
-_BLEU_TOKENIZERS = {"zh": "zh", "en": "13a"}
-_CHRF_ORDER = 6
-_CHRF_BETA = 2
-_NO_SPREAD = 1e-12
-
-
-def rouge_l(prediction: str, reference: str) -> float:
-    """ROUGE-L F1 over `text.tokens`, from 0 to 1: 2·LCS / (tokens of prediction + tokens of reference).
-
-    Source: Lin 2004, with β = 1 and no stemming. A prediction or a reference without any token scores 0, so that a model
-    that says nothing gains nothing. Known problem: scripts other than Latin and Han have no tokens and score 0.
-
-    >>> rouge_l("refunds take 5 days", "Refunds take 3 days."), rouge_l("退款要五天", "退款需五天"), rouge_l("", "")
-    (0.75, 0.8, 0.0)
-    """
-    first, second = tokens(prediction), tokens(reference)
-    return float(Indel.normalized_similarity(first, second)) if first and second else 0.0
 
 
 def corpus_metrics(results: Sequence[Result], *, confidence: float, seed: int) -> list[dict[str, Any]]:
@@ -55,12 +42,56 @@ def corpus_metrics(results: Sequence[Result], *, confidence: float, seed: int) -
         DataError: an item was answered by one model only.
     """
     items = _pair_up(result for result in results if result.probe == "domain")
+    sheet = _Sheet(items, confidence=confidence, seed=seed)
     return [
-        _entry(metric, slice_name, language, _compare(metric, part, language, confidence=confidence, seed=seed), len(part))
-        for slice_name, language, part in _slices(items)
-        for metric in _METRICS
-        if metric.applies(slice_name, language)
+        entry
+        for slice_name, language, places in _slices(items)
+        for metric in METRICS
+        if metric.applies(slice_name, language) and (entry := sheet.entry(metric, slice_name, language, places)) is not None
     ]
+
+
+def facet_metrics(
+    results: Sequence[Result], facets: Mapping[str, Mapping[str, str]], *, confidence: float, seed: int
+) -> list[dict[str, Any]]:
+    """ROUGE-L, contained facts and answer loss of the probe `domain` by whatever else is known of the items.
+
+    Args:
+        results: those of other probes are ignored.
+        facets: by item, what it is, such as `{"turns": "single", "length": "short", "topic": "refunds"}`.
+        confidence: the level of the intervals.
+        seed: of the bootstrap.
+
+    Returns:
+        Entries as those of `corpus_metrics`, each with its `facet`, with `p`, the p value of its difference against none, and
+        with `p_holm`, the same corrected for all slices of its facet that the metric has. An item without a facet is in none of
+        its slices; a facet of one value is left out, since it says nothing that `all` does not say.
+    """
+    items = _pair_up(result for result in results if result.probe == "domain")
+    sheet = _Sheet(items, confidence=confidence, seed=seed)
+    languages = {language_of(item.base) for item in items}
+    language = languages.pop() if len(languages) == 1 else MIXED
+    entries = []
+    for facet, slices in _by_facet(items, facets).items():
+        for metric in METRICS:
+            if metric.by_facet and len(slices) > 1:
+                found = [sheet.entry(metric, name, language, places, facet=facet) for name, places in slices.items()]
+                entries += _corrected([entry for entry in found if entry is not None])
+    return entries
+
+
+def _by_facet(items: Sequence["_Item"], facets: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, list[int]]]:
+    places: dict[str, dict[str, list[int]]] = {}
+    for place, item in enumerate(items):
+        for facet, value in facets.get(item.base.item, {}).items():
+            places.setdefault(facet, {}).setdefault(value, []).append(place)
+    return {facet: dict(sorted(slices.items())) for facet, slices in places.items()}
+
+
+def _corrected(entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = [entry for entry in entries if entry["p"] is not None]
+    corrected = iter(holm([entry["p"] for entry in known]))
+    return [{**entry, "p_holm": None if entry["p"] is None else next(corrected)} for entry in entries]
 
 
 class CorpusSums(NamedTuple):
@@ -76,17 +107,17 @@ def corpus_bleu(results: Sequence[Result]) -> CorpusSums:
     Over one language it is the BLEU of `corpus_metrics`. Over both the counts of all items are added up, which compares models
     on the same items and is no BLEU that anybody else prints.
     """
-    return CorpusSums(np.array([_bleu_rows(result, _language(result)) for result in results]), _bleu_of_sums)
+    return CorpusSums(np.array([bleu_rows(result) for result in results]), bleu_of_sums)
 
 
 def bleu_signatures(results: Sequence[Result]) -> dict[str, str]:
     """The signature of sacrebleu for each language among the items, sorted."""
-    return {language: _bleu_signature(language) for language in sorted({_language(result) for result in results})}
+    return {language: bleu_signature(language) for language in sorted({language_of(result) for result in results})}
 
 
 def corpus_loss(results: Sequence[Result]) -> CorpusSums:
     """The mean loss of the reference answers over all their tokens, in nats."""
-    return CorpusSums(np.array([_loss_rows(result, "") for result in results]), _loss_of_sums)
+    return CorpusSums(np.array([loss_rows(result) for result in results]), share_of_sums)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,19 +128,6 @@ class _Item:
     tuned: Result
 
 
-class _Metric(NamedTuple):
-    """What a metric is called, and how it is computed: from values to average, or from sums and a statistic of them."""
-
-    name: str
-    definition: str
-    unit: str
-    better: Literal["higher", "lower"]
-    rows: Callable[[Result, str], Sequence[float]]
-    statistic: Statistic | None
-    signature: Callable[[str], str]
-    applies: Callable[[str, str], bool] = lambda slice_name, language: True
-
-
 def _pair_up(results: Iterable[Result]) -> list[_Item]:
     answers: dict[str, dict[tuple[str, str], Result]] = {"base": {}, "tuned": {}}
     for result in results:
@@ -118,35 +136,60 @@ def _pair_up(results: Iterable[Result]) -> list[_Item]:
     return [_Item(answers["base"][key], answers["tuned"][key]) for key in keys]
 
 
-def _slices(items: Sequence[_Item]) -> Iterator[tuple[str, str, list[_Item]]]:
-    languages = sorted({_language(item.base) for item in items})
+def _slices(items: Sequence[_Item]) -> Iterator[tuple[str, str, list[int]]]:
+    languages = sorted({language_of(item.base) for item in items})
     for language in [MIXED, *languages] if len(languages) > 1 else languages:
-        spoken = [item for item in items if language in (MIXED, _language(item.base))]
         for slice_name in ("all", *_SLICES):
-            part = [item for item in spoken if slice_name in ("all", item.base.variant)]
+            part = [
+                place
+                for place, item in enumerate(items)
+                if language in (MIXED, language_of(item.base)) and slice_name in ("all", item.base.variant)
+            ]
             if part:
                 yield slice_name, language, part
 
 
-def _language(result: Result) -> str:
-    return "zh" if result.language == "zh" else "en"
+class _Sheet:
+    """The sums of every item for every metric, computed once, from which the entries of all slices are made."""
+
+    def __init__(self, items: Sequence[_Item], *, confidence: float, seed: int) -> None:
+        self._items = items
+        self._families = np.array([item.base.family for item in items])
+        self._confidence = confidence
+        self._seed = seed
+        self._rows: dict[str, tuple[Floats, Floats]] = {}
+
+    def entry(
+        self, metric: Metric, slice_name: str, language: str, places: Sequence[int], *, facet: str = ""
+    ) -> dict[str, Any] | None:
+        """The numbers of one metric on the items at these places; None where it counts none of them."""
+        places = [place for place in places if metric.counts(self._items[place].base)]
+        return _entry(metric, slice_name, language, self._compare(metric, places), len(places), facet=facet) if places else None
+
+    def _compare(self, metric: Metric, places: Sequence[int]) -> Comparison:
+        base, tuned = (rows[places] for rows in self._rows_of(metric))
+        families = self._families[places]
+        if metric.statistic is None:
+            return paired(base[:, 0], tuned[:, 0], families, confidence=self._confidence)
+        return paired_bootstrap(metric.statistic, base, tuned, families, confidence=self._confidence, seed=self._seed)
+
+    def _rows_of(self, metric: Metric) -> tuple[Floats, Floats]:
+        if metric.name not in self._rows:
+            base, tuned = (
+                np.array([metric.rows(answer) for answer in answers], dtype=np.float64)
+                for answers in ([item.base for item in self._items], [item.tuned for item in self._items])
+            )
+            self._rows[metric.name] = base, tuned
+        return self._rows[metric.name]
 
 
-def _compare(metric: _Metric, items: Sequence[_Item], language: str, *, confidence: float, seed: int) -> Comparison:
-    base = np.array([metric.rows(item.base, language) for item in items])
-    tuned = np.array([metric.rows(item.tuned, language) for item in items])
-    families = [item.base.family for item in items]
-    if metric.statistic is None:
-        return paired(base[:, 0], tuned[:, 0], families, confidence=confidence)
-    return paired_bootstrap(metric.statistic, base, tuned, families, confidence=confidence, seed=seed)
-
-
-def _entry(metric: _Metric, slice_name: str, language: str, comparison: Comparison, n: int) -> dict[str, Any]:
+def _entry(metric: Metric, slice_name: str, language: str, comparison: Comparison, n: int, *, facet: str) -> dict[str, Any]:
     difference = comparison.difference
     entry = {
         "name": metric.name,
         "definition": metric.definition,
         "signature": metric.signature(language),
+        **({"facet": facet} if facet else {}),
         "slice": slice_name,
         "language": language,
         "n": n,
@@ -157,143 +200,6 @@ def _entry(metric: _Metric, slice_name: str, language: str, comparison: Comparis
         "high": difference.high,
         "unit": metric.unit,
         "better": metric.better,
+        **({"p": two_sided_p(difference)} if facet else {}),
     }
     return {**entry, "note": "n below 10: shown without a verdict"} if difference.clusters < _FEW else entry
-
-
-@cache
-def _bleu(language: str) -> BLEU:
-    # Effective order changes the score of one sentence alone, which is not read here; without it sacrebleu logs a warning.
-    return BLEU(tokenize=_BLEU_TOKENIZERS[language], effective_order=True)
-
-
-def _bleu_rows(result: Result, language: str) -> Sequence[float]:
-    score = _bleu(language).sentence_score(result.prediction, [result.reference])
-    return [score.sys_len, score.ref_len, *score.counts, *score.totals]
-
-
-def _bleu_of_sums(sums: Floats) -> Floats:
-    flat = sums.reshape(-1, sums.shape[-1])
-    scores = [
-        # Without a word about it, `compute_bleu` would not smooth, as the signature says.
-        BLEU.compute_bleu(row[2:6], row[6:], row[0], row[1], smooth_method="exp").score
-        for row in flat.round().astype(int).tolist()
-    ]
-    return np.array(scores, dtype=np.float64).reshape(sums.shape[:-1])
-
-
-def _bleu_signature(language: str) -> str:
-    metric = BLEU(tokenize=_BLEU_TOKENIZERS[language])
-    metric.corpus_score(["a"], [["a"]])
-    return str(metric.get_signature())
-
-
-def _chrf_rows(result: Result, language: str) -> Sequence[float]:
-    rows: list[float] = []
-    prediction, reference = "".join(result.prediction.split()), "".join(result.reference.split())
-    for order in range(1, _CHRF_ORDER + 1):
-        said, wanted = _ngrams(prediction, order), _ngrams(reference, order)
-        # An order for which the reference is too short has nothing to match, and counts for neither side.
-        rows += [said.total() if wanted else 0, wanted.total(), (said & wanted).total()]
-    return rows
-
-
-def _ngrams(text: str, order: int) -> Counter[str]:
-    return Counter(text[start : start + order] for start in range(len(text) - order + 1))
-
-
-def _chrf_of_sums(sums: Floats) -> Floats:
-    said, wanted, shared = (sums[..., part::3] for part in range(3))
-    counted = (said > 0) & (wanted > 0)
-    orders = np.maximum(counted.sum(axis=-1), 1)
-    precision = np.divide(shared, said, out=np.zeros_like(shared), where=counted).sum(axis=-1) / orders
-    recall = np.divide(shared, wanted, out=np.zeros_like(shared), where=counted).sum(axis=-1) / orders
-    weighted = _CHRF_BETA**2 * precision + recall
-    score = np.divide(precision * recall, weighted, out=np.zeros_like(weighted), where=weighted > 0)
-    return np.asarray(100 * (1 + _CHRF_BETA**2) * score)
-
-
-def _chrf_signature(language: str) -> str:
-    metric = CHRF(char_order=_CHRF_ORDER, beta=_CHRF_BETA)
-    metric.corpus_score(["a"], [["a"]])
-    return str(metric.get_signature())
-
-
-def _rouge_rows(result: Result, language: str) -> Sequence[float]:
-    return [result.measures["rouge_l"]]
-
-
-def _loss_rows(result: Result, language: str) -> Sequence[float]:
-    count = result.measures["answer_tokens"]
-    return [result.measures["answer_loss"] * count, count]
-
-
-def _loss_of_sums(sums: Floats) -> Floats:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(sums[..., 0] / sums[..., 1])
-
-
-def _dispersion_rows(result: Result, language: str) -> Sequence[float]:
-    value = result.measures["rouge_l"]
-    moments = [1.0, value, value * value]
-    blank = [0.0, 0.0, 0.0]
-    return [*(moments if result.variant == "seen" else blank), *(moments if result.variant == "unseen" else blank)]
-
-
-def _dispersion_of_sums(sums: Floats) -> Floats:
-    count, total, squares = (sums.reshape(*sums.shape[:-1], 2, 3)[..., part] for part in range(3))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = (squares - total**2 / count) / (count - 1)
-        seen, unseen = variance[..., 0], variance[..., 1]
-        return np.asarray(np.where(seen > _NO_SPREAD, np.sqrt(np.maximum(unseen, 0) / seen), np.nan))
-
-
-_METRICS = (
-    _Metric(
-        name="bleu",
-        definition="Corpus BLEU of the answers against the references, by sacrebleu",
-        unit="points of 100",
-        better="higher",
-        rows=_bleu_rows,
-        statistic=_bleu_of_sums,
-        signature=_bleu_signature,
-        applies=lambda slice_name, language: language != MIXED,
-    ),
-    _Metric(
-        name="chrf",
-        definition="Corpus chrF: F2 over character n-grams of one to six",
-        unit="points of 100",
-        better="higher",
-        rows=_chrf_rows,
-        statistic=_chrf_of_sums,
-        signature=_chrf_signature,
-    ),
-    _Metric(
-        name="rouge_l",
-        definition="Mean ROUGE-L F1 over Latin words, digits and single Han characters",
-        unit="points of 1",
-        better="higher",
-        rows=_rouge_rows,
-        statistic=None,
-        signature=lambda language: "f:1|tokens:words+han|case:lower|average:items",
-    ),
-    _Metric(
-        name="answer_loss",
-        definition="Mean negative log-likelihood of the reference answers, over all their tokens",
-        unit="nats per token",
-        better="lower",
-        rows=_loss_rows,
-        statistic=_loss_of_sums,
-        signature=lambda language: "log:e|average:tokens",
-    ),
-    _Metric(
-        name="dispersion",
-        definition="Standard deviation of ROUGE-L on unseen questions over that on seen ones; 1 is equally even",
-        unit="ratio",
-        better="lower",
-        rows=_dispersion_rows,
-        statistic=_dispersion_of_sums,
-        signature=lambda language: "sd:n-1|of:rouge_l|unseen/seen",
-        applies=lambda slice_name, language: slice_name == "all",
-    ),
-)

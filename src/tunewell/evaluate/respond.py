@@ -1,13 +1,16 @@
 """One model's answers and likelihoods, each kept in a journal as soon as it is there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
 from tunewell.evaluate.asks import Ask
-from tunewell.model.generate import Decoding, answer_all
+from tunewell.evaluate.drift import LIKELIEST, LONGEST, Divergence, Passage, divergence
+from tunewell.model.drift import Likeliest, likeliest_tokens, log_probabilities_at
+from tunewell.model.generate import Answer, Decoding, answer_all
 from tunewell.model.score import Continuations, log_likelihoods
 from tunewell.progress import progress_bar
 from tunewell.records import Message
@@ -24,6 +27,10 @@ class Reply(NamedTuple):
     text: str
     cut: bool
 
+    def health(self) -> dict[str, float]:
+        """The measures `cut` (the length limit ended it) and `empty` (it says nothing), 0 or 1."""
+        return {"cut": float(self.cut), "empty": float(not self.text)}
+
 
 class AnswerLoss(NamedTuple):
     """Mean loss of a reference answer in nats per token, and its tokens."""
@@ -33,23 +40,35 @@ class AnswerLoss(NamedTuple):
 
 
 class Respondent:
-    """A model (`base` or `tuned`) that answers; what it has answered before it takes from the journals in its folder."""
+    """A model (`base` or `tuned`) that answers; what it has answered before it takes from the journals in its folder.
 
-    def __init__(self, name: str, model: PreTrainedModel, chat: PromptFormat, decoding: Decoding, folder: Path) -> None:
+    The model (with packed attention) is loaded when there is something that no journal holds.
+    """
+
+    def __init__(
+        self, name: str, load: Callable[[], PreTrainedModel], chat: PromptFormat, decoding: Decoding, folder: Path
+    ) -> None:
         self._name = name
-        self._model = model
+        self._load = load
         self._chat = chat
         self._decoding = decoding
         self._folder = folder
 
+    @cached_property
+    def _model(self) -> PreTrainedModel:
+        return self._load()
+
+    @property
+    def was_asked(self) -> bool:
+        """Whether the model had to be loaded."""
+        return "_model" in self.__dict__
+
     def replies(self, asks: Sequence[Ask]) -> list[Reply]:
         """A greedy answer to every ask, in order. Equal prompts are answered once, whichever probes they belong to."""
-        answers = answer_all(
-            self._model,
-            {_key(ask.messages): self._chat.prompt_ids(ask.messages) for ask in asks},
-            self._decoding,
-            journal=self._folder / "replies.jsonl",
-            title=f"{self._name} answers",
+        prompts = {_key(ask.messages): self._chat.prompt_ids(ask.messages) for ask in asks}
+        journal = self._folder / "replies.jsonl"
+        answers = _known_answers(journal, prompts) or answer_all(
+            self._model, prompts, self._decoding, journal=journal, title=f"{self._name} answers"
         )
         replies = {key: Reply(self._chat.decode(answer.ids).strip(), answer.cut) for key, answer in answers.items()}
         return [replies[_key(ask.messages)] for ask in asks]
@@ -72,6 +91,30 @@ class Respondent:
         sums = self._log_likelihoods(f"{self._name} retention", scored)
         return [choice_probabilities(sums[key], [len(choice) for choice in scored[key].choices]) for key in keys]
 
+    def likeliest(self, passages: Sequence[Passage]) -> list[list[Likeliest]]:
+        """The model's likeliest next tokens at each place of the answer of each passage."""
+        keys = [digest(["likeliest", _key(passage.messages), passage.answer]) for passage in passages]
+        with Journal(self._folder / "likeliest.jsonl") as journal:
+            missing = [place for place, key in enumerate(keys) if key not in journal]
+            if missing:
+                items = self._continuations([passages[place] for place in missing])
+                found = likeliest_tokens(self._model, items, count=LIKELIEST)
+                journal.record({keys[place]: _rounded(tokens) for place, tokens in zip(missing, found, strict=True)})
+            return [[Likeliest(*token) for token in journal[key]] for key in keys]
+
+    def divergences(self, passages: Sequence[Passage], base: Sequence[Sequence[Likeliest]]) -> list[Divergence]:
+        """How far this model is from the base model on these passages, given what `likeliest` said of the base model."""
+        found = log_probabilities_at(self._model, self._continuations(passages), base) if passages else []
+        return [
+            Divergence(passage, divergence(one, other), len(one)) for passage, one, other in zip(passages, base, found, strict=True)
+        ]
+
+    def _continuations(self, passages: Sequence[Passage]) -> list[Continuations]:
+        return [
+            Continuations(self._chat.prompt_ids(passage.messages), [self._chat.answer_ids(passage.answer)[:LONGEST]])
+            for passage in passages
+        ]
+
     def _log_likelihoods(self, title: str, items: Mapping[str, Continuations]) -> dict[str, list[float]]:
         keys = list(items)
         with (
@@ -89,3 +132,15 @@ class Respondent:
 
 def _key(messages: Sequence[Message]) -> str:
     return digest([[message.role, message.content] for message in messages])
+
+
+def _known_answers(journal: Path, prompts: Mapping[str, Sequence[int]]) -> dict[str, Answer] | None:
+    """The answers to all these prompts, where every one of them is in the journal already."""
+    if not journal.exists():
+        return None
+    with Journal(journal) as done:
+        return {key: Answer(*done[key]) for key in prompts} if all(key in done for key in prompts) else None
+
+
+def _rounded(places: Sequence[Likeliest]) -> list[list[Any]]:
+    return [[place.ids, [round(value, 6) for value in place.log_probabilities], round(place.rest, 6)] for place in places]

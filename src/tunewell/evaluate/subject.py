@@ -1,5 +1,6 @@
 """One model on domain and retention items: what it gained and what it lost, without the other probes."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -32,7 +33,7 @@ def ask_model(
     The model needs packed attention. What it has answered is kept in the folder `journal`, whose name must stand for all that it
     depends on; what is there already is not asked again.
     """
-    respondent = Respondent(name, model, chat, decoding, journal)
+    respondent = Respondent(name, lambda: model, chat, decoding, journal)
     return [*domain_results(name, respondent, questions.asks), *retention_results(name, respondent, questions.retention)]
 
 
@@ -43,7 +44,9 @@ def retention_results(name: ModelName, respondent: Respondent, items: Sequence[R
 
 def _result(name: ModelName, item: RetentionItem, probabilities: Sequence[float]) -> Result:
     chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
-    measures = {"correct": float(chosen == item.answer), "probability": probabilities[item.answer]}
+    # A model whose numbers are NaN has not chosen, and is not right by chance.
+    right = chosen == item.answer and not any(map(math.isnan, probabilities))
+    measures = {"correct": float(right), "probability": probabilities[item.answer]}
     return Result(
         "retention",
         item.ability,

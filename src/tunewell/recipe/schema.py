@@ -327,6 +327,10 @@ class Evaluate(Section):
     """General and near-miss prompts checked for domain answers. 0 turns the probe off."""
     retention: NotNegative = 300
     """Retention items, scored by the likelihood of each choice. 0 turns the suite off."""
+    drift: NotNegative = 48
+    """Base answers, half to domain and half to general prompts, on which the KL of the tuned model is measured. 0: none."""
+    trained_tests: Literal["refuse", "leave_out", "keep"] = "refuse"
+    """What becomes of an `unseen` or `paraphrase` test item whose question also stands in training."""
 
 
 class Judge(Section):
