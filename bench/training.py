@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -167,5 +168,5 @@ def _tail(losses: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    sides = {"ours": ours, "trl": trl, "llamafactory": llamafactory}
+    sides: dict[str, Callable[..., dict[str, Any]]] = {"ours": ours, "trl": trl, "llamafactory": llamafactory}
     sys.stdout.write(json.dumps(sides[sys.argv[1]](*sys.argv[2:])) + "\n")

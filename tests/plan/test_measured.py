@@ -39,15 +39,13 @@ class Measured(NamedTuple):
 
 
 RUNS = [
-    Measured("lora", 8, 378, 337 / 378, 1541),
-    Measured("lora", 16, 874, 785 / 874, 2415),
-    Measured("lora", 16, 1820, 1625 / 1820, 3865),
-    Measured("lora", 8, 3829, 3513 / 3829, 7107),
-    Measured("dora", 64, 804, 719 / 804, 3239),
-    Measured("qlora", 16, 804, 719 / 804, 2445),
-    Measured("qlora", 16, 1820, 1625 / 1820, 3988),
-    Measured("full", 16, 378, 337 / 378, 3329),
-    Measured("full", 16, 1820, 1625 / 1820, 6072),
+    Measured("lora", 8, 308, 999 / 1332, 1270),
+    Measured("lora", 16, 887, 4249 / 4847, 1857),
+    Measured("lora", 16, 1850, 7453 / 8507, 2537),
+    Measured("qlora", 16, 621, 3715 / 4237, 1647),
+    Measured("qlora", 16, 1850, 7453 / 8507, 2764),
+    Measured("full", 16, 308, 999 / 1332, 3220),
+    Measured("full", 16, 1850, 7453 / 8507, 4826),
 ]
 
 
