@@ -1,5 +1,6 @@
 """A tiny random model with a real tokenizer and a real chat template, and rows to train it on."""
 
+import gc
 import json
 import os
 from collections.abc import Iterator
@@ -81,6 +82,11 @@ _ANIMALS = ["otter", "heron", "badger", "newt", "finch", "lynx", "marten", "stoa
 _VERBS = ["feed", "house", "weigh", "transport", "register", "insure"]
 
 
+def pytest_collection_finish() -> None:
+    """Modules stay for good: collecting garbage need not look at their millions of objects."""
+    gc.freeze()
+
+
 @pytest.fixture
 def recipe_path(tmp_path: Path, tiny_model: Path) -> Path:
     """A recipe beside its data."""
@@ -109,6 +115,7 @@ def recipe_path(tmp_path: Path, tiny_model: Path) -> Path:
             "brittleness": 2,
             "constraints": 4,
             "leakage": 6,
+            "drift": 4,
             "retention": 16,
         },
     }

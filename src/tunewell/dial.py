@@ -121,6 +121,7 @@ def _measure(
         enable_packed_attention(model)
         identity = digest([weights, str(dtype), asked.chat.hash, asked.decoding.batch, asked.decoding.max_new_tokens])
         results = ask_model(name, model, asked.chat, asked.questions, asked.decoding, journal=journals / identity)
+        del model
         release_memory()
         return results
 

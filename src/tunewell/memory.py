@@ -49,8 +49,12 @@ def freed_memory_kept() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Collect garbage and hand freed memory back to the system: glibc keeps gigabytes that torch has let go of."""
+    """Collect garbage and hand freed memory back to the system: glibc keeps gigabytes that torch has let go of.
+
+    Called where nothing large is alive. What is, modules above all, millions of objects, is not looked at the next time.
+    """
     gc.collect()
+    gc.freeze()
     _trim()
 
 
