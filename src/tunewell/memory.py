@@ -13,7 +13,12 @@ _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # numbers of mallopt(3)
 
 
 def peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes."""
+    """Largest resident memory of this process so far, in bytes.
+
+    On Linux that is not what `getrusage` says: its figure starts from the process that this one was started by.
+    """
+    if sys.platform == "linux":
+        return _kernel_figure("self/status", "VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -21,9 +26,14 @@ def peak_memory() -> int:
 def available_memory() -> int:
     """Bytes of main memory that can be had without swapping."""
     if sys.platform == "linux":
-        lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
+        return _kernel_figure("meminfo", "MemAvailable")
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _kernel_figure(file: str, name: str) -> int:
+    """Bytes that Linux gives in a file of `/proc` under this name."""
+    lines = dict(line.split(":", 1) for line in (Path("/proc") / file).read_text(encoding="utf-8").splitlines())
+    return int(lines[name].split()[0]) * 1024
 
 
 @contextmanager

@@ -18,7 +18,7 @@ pytestmark = [
 ]
 _SHORTER = {
     "generate.replay": 16,
-    "train.epochs": 2,
+    "train.epochs": 1,
     "evaluate.items": 36,
     "evaluate.brittleness": 4,
     "evaluate.constraints": 16,

@@ -14,7 +14,8 @@ def test_an_error_says_what_where_and_how_to_mend_it() -> None:
 def test_the_docstring_names_every_error_with_its_exit_code() -> None:
     assert errors.__doc__ is not None
     classes = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, errors.TunewellError)]
-    assert len(classes) == 9
+    assert len(classes) == 10
     for kind in classes:
         assert kind.__name__ in errors.__doc__
     assert (errors.TunewellError.exit_code, errors.DataError.exit_code, errors.RequirementNotMet.exit_code) == (1, 2, 3)
+    assert errors.Preempted.exit_code == 0

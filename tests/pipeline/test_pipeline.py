@@ -70,7 +70,7 @@ def test_a_stage_can_read_only_its_own_part_of_the_recipe() -> None:
 
 def test_every_stage_reads_only_earlier_ones() -> None:
     for place, stage in enumerate(STAGES):
-        assert set(stage.reads) <= {*NAMES[:place], "model", "review", "run"}
+        assert set(stage.reads) <= {*NAMES[:place], "model", "review", "run", "dial"}
         assert set(stage.uses) <= set(Recipe.model_fields)
 
 

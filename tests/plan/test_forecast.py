@@ -203,12 +203,12 @@ def test_this_machine_has_memory_and_a_speed() -> None:
 def test_the_job_of_a_recipe(tmp_path: Path) -> None:
     train = {"method": "qlora", "rank": 4, "targets": ["q_proj"], "variant": "dora", "context": 64, "batch_tokens": 128}
     assert job_of(Recipe.model_validate({"train": train}).train) == Job(
-        method="qlora", rank=4, targets=["q_proj"], dora=True, context=64, batch_tokens=128
+        method="qlora", rank=4, targets=["q_proj"], dora=True, context=64, batch_tokens=128, chunk=128
     )
     (tmp_path / "adapter_config.json").write_text(json.dumps({"r": 2, "target_modules": ["k_proj"], "use_dora": False}))
     (tmp_path / "adapter_model.safetensors").touch()
     going_on = Recipe.model_validate({"train": {"start": {"continue": str(tmp_path)}}}).train
-    assert job_of(going_on) == Job(rank=2, targets=["k_proj"])
+    assert job_of(going_on) == Job(rank=2, targets=["k_proj"], chunk=128)
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError) as caught:
         job_of(going_on)

@@ -30,7 +30,7 @@ def margin_text(rule: Rule, margins: Mapping[str, float]) -> Text:
     """The margin as it stands in the recipe; empty where a gain is claimed.
 
     >>> from tunewell.gate.rules import RULES
-    >>> margin_text(RULES[2], {"retention": 0.05}).en
+    >>> margin_text(RULES[3], {"retention": 0.05}).en
     '5 % of the base value'
     """
     if rule.margin is None:
