@@ -20,7 +20,10 @@ from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
 VENV = ROOT / ".bench" / "venv"
+LLAMA_FACTORY = ROOT / ".bench" / "llamafactory"
 PEERS = ("torch==2.13.0", "rouge-score==0.1.2", "trl==1.16.0", "peft>=0.18", "datatrove[io,processing]==0.10.1")
+LLAMA_FACTORY_PACKAGES = ("torch==2.13.0", "llamafactory==0.9.5", "bitsandbytes>=0.49")
+"""In an environment of its own: it wants an older transformers."""
 
 
 _NOVELTY_ROWS = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -81,16 +84,26 @@ def cleaning() -> Row:
     return _row("Cleaning against datatrove", ours, peer, "rows_per_second", "rows/s", note)
 
 
-def training() -> Row:
-    """Trained (not padding) tokens per second of LoRA, rank 8 on all linear layers."""
-    ours = _run(sys.executable, "bench/training.py", "ours")
-    peer = _run(VENV / "bin" / "python", "bench/training.py", "peer", ours["model"], ours["rows_file"])
-    note = (
-        f"LoRA rank 8 on all linear layers, SmolLM2-135M, bf16, {ours['rows']} bundled rows cut at 512 tokens, one epoch, "
-        f"TRL's batch of 4 and defaults else; our steps are cut by tokens, TRL's by rows, so the losses of the last quarter "
-        f"({ours['loss']:.3f} and {peer['loss']:.3f}) are not those of equal steps"
-    )
-    return _row("LoRA training against TRL's SFTTrainer", ours, peer, "tokens_per_second", "tokens/s", note)
+def training() -> list[Row]:
+    """Trained (not padding) tokens per second of LoRA (rank 8 on all linear layers), full fine-tuning and QLoRA."""
+    return [row for method in ("lora", "full", "qlora") for row in _training(method)]
+
+
+def _training(method: str) -> list[Row]:
+    ours = _run(sys.executable, "bench/training.py", "ours", method)
+    rows = []
+    for name, side, python in (("TRL's SFTTrainer", "trl", VENV), ("LLaMA-Factory", "llamafactory", LLAMA_FACTORY)):
+        if (side, method) == ("trl", "qlora"):
+            continue  # on a CPU it does not load a base in 4 bits by itself
+        peer = _run(python / "bin" / "python", "bench/training.py", side, method, ours["model"], ours["rows_file"])
+        losses = f"{ours['loss']:.3f} and {peer['loss']:.3f}"
+        note = (
+            f"SmolLM2-135M, bf16, {ours['rows']} bundled rows cut at 512 tokens, one epoch, the peer's batch of 4 and defaults; "
+            f"our steps are cut by tokens, the peer's by rows, so the losses of the last quarter ({losses}) are not those of "
+            f"equal steps; our peak was {ours['peak_bytes'] / 2**30:.1f} GiB"
+        )
+        rows.append(_row(f"Training, {method}, against {name}", ours, peer, "tokens_per_second", "tokens/s", note))
+    return rows
 
 
 def data_stages() -> list[Row]:
@@ -230,13 +243,16 @@ def _run(python: Path | str, *arguments: str) -> dict[str, Any]:
 
 
 def _ensure_peers() -> None:
-    marker = VENV / ".made"
-    if marker.exists() and marker.read_text() == " ".join(PEERS):
-        return
-    venv.create(VENV, with_pip=True, clear=True)
-    for package in PEERS:
-        subprocess.run([VENV / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", package], check=True)
-    marker.write_text(" ".join(PEERS))
+    for place, packages in ((VENV, PEERS), (LLAMA_FACTORY, LLAMA_FACTORY_PACKAGES)):
+        marker = place / ".made"
+        if marker.exists() and marker.read_text() == " ".join(packages):
+            continue
+        venv.create(place, with_pip=True, clear=True)
+        for package in packages:
+            subprocess.run(
+                [place / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", package], check=True
+            )
+        marker.write_text(" ".join(packages))
 
 
 if __name__ == "__main__":
