@@ -101,7 +101,7 @@ def llamafactory(method: str, model: str, rows_file: str) -> dict[str, Any]:
     """LLaMA-Factory's command line, in the environment of this process; the seconds are those of its training loop."""
     pairs = json.loads(Path(rows_file).read_text(encoding="utf-8"))
     work = Path(tempfile.mkdtemp(prefix="llamafactory-bench-"))
-    alpaca = [{"instruction": question, "output": answer} for question, answer in pairs]
+    alpaca = [{"instruction": question, "input": "", "output": answer} for question, answer in pairs]
     (work / "rows.json").write_text(json.dumps(alpaca), encoding="utf-8")
     (work / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}), encoding="utf-8")
     settings = {
